@@ -1,0 +1,67 @@
+"""The curriculum: from structure to reasoning, region weights move with training progress.
+
+Early on the tags and scaffolding lead; as they become certain, weight moves to the arguments and
+the reasoning (method, section 3, step 3).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from rest_verl.algorithm.regions import Region
+
+# Shape letters: R regions; `…` any leading axes.
+
+
+def scheduled_weights(
+    base: Tensor,
+    clock: float,
+    *,
+    w_min: float,
+    w_max: float,
+    alpha_format: float,
+    alpha_args: float,
+    alpha_think: float,
+    cap_args: float | None = None,
+    cap_think: float | None = None,
+) -> Tensor:
+    """Region weights at one moment of training, before normalisation.
+
+    FORMAT falls to no less than `w_min`; ARGS, THINK and TEXT rise to no more than their cap; NAME
+    stays. TEXT follows THINK, which the paper leaves open. A base of 0 takes the region out of
+    training and stays 0.
+
+    Args:
+        base: Base weights, (…, R), each 0 or in [w_min, w_max].
+        clock: Progress in [0, 1], or the step, whichever the alphas are per unit of.
+        w_min: Lower bound of every region.
+        w_max: Upper bound of every region.
+        alpha_format: Fall of FORMAT per unit of the clock, not negative.
+        alpha_args: Rise of ARGS per unit of the clock, not negative.
+        alpha_think: Rise of THINK and TEXT per unit of the clock, not negative.
+        cap_args: Upper bound of ARGS; None: `w_max`.
+        cap_think: Upper bound of THINK and TEXT; None: `w_max`.
+
+    Returns:
+        Weights, (…, R), of the dtype and on the device of `base`.
+    """
+    think_top = w_max if cap_think is None else cap_think
+    slope = {
+        Region.FORMAT: -alpha_format,
+        Region.NAME: 0.0,
+        Region.ARGS: alpha_args,
+        Region.THINK: alpha_think,
+        Region.TEXT: alpha_think,
+    }
+    top = {
+        Region.FORMAT: w_max,
+        Region.NAME: w_max,
+        Region.ARGS: w_max if cap_args is None else cap_args,
+        Region.THINK: think_top,
+        Region.TEXT: think_top,
+    }
+    slope_R = base.new_tensor([slope[region] for region in Region])
+    top_R = base.new_tensor([top[region] for region in Region])
+    moved = torch.minimum((base + slope_R * clock).clamp_min(w_min), top_R)
+    return torch.where(base == 0, base, moved)

@@ -1,0 +1,93 @@
+"""Is this run's configuration one that ResT can train with? Asked before any worker starts.
+
+Called by the Hydra callback that `+rest=<preset>` brings (in the driver, before Ray starts) and
+again by the trainers. Reads plain config trees, so that it needs neither verl nor Ray.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rest_verl.algorithm.weighting import ReSTConfig
+
+TRAINER_PREFIX = "rest_"
+OBJECTIVE_AGGREGATION = "seq-mean-token-mean"
+
+INCOMPATIBLE_LOSS_MODES = {
+    "geo_mean": "it averages log-weights over a sequence, and normalised weights vanish in that",
+    "bypass_mode": "it ignores per-token weights and computes no entropy of the old policy",
+}
+
+
+class ReSTConfigError(ValueError):
+    """A setting that ResT cannot train with; the message names it and the mend."""
+
+
+def _get(config: Any, path: str, default: Any = None) -> Any:
+    for key in path.split("."):
+        if not isinstance(config, Mapping) and not hasattr(config, "get"):
+            return default
+        config = config.get(key)
+        if config is None:
+            return default
+    return config
+
+
+def uses_rest(config: Any) -> bool:
+    """True where the config asks for any part of ResT's algorithm."""
+    return (
+        _get(config, "algorithm.rest") is not None
+        or _get(config, "algorithm.adv_estimator") == "rest"
+        or _get(config, "actor_rollout_ref.actor.policy_loss.loss_mode") == "rest"
+        or str(_get(config, "trainer.v1.trainer_mode", "")).startswith(TRAINER_PREFIX)
+    )
+
+
+def check_config(config: Any) -> ReSTConfig:
+    """Returns the run's ReSTConfig.
+
+    Args:
+        config: verl's composed `ppo_trainer` config (a DictConfig or plain nested dicts). Without
+            `algorithm.rest` the preset is `paper`.
+
+    Raises:
+        ReSTConfigError: a setting that cannot work with ResT, or an unknown `algorithm.rest` key.
+    """
+    if not _get(config, "trainer.use_v1", True):
+        raise ReSTConfigError(
+            "trainer.use_v1=False: verl's old trainer has no place for token weights. "
+            "Remove it or set trainer.use_v1=True"
+        )
+    mode = _get(config, "trainer.v1.trainer_mode")
+    if not str(mode).startswith(TRAINER_PREFIX):
+        raise ReSTConfigError(
+            f"trainer.v1.trainer_mode={mode}: only the rest_* trainers apply ResT's token weights. "
+            "Set trainer.v1.trainer_mode=rest_sync (or add +rest=paper and do not set the mode)"
+        )
+    if _get(config, "algorithm.rollout_correction.bypass_mode", False):
+        raise ReSTConfigError(
+            "algorithm.rollout_correction.bypass_mode=True: verl then skips the old policy's "
+            "forward pass, and with it the entropy that ResT's weights come from. "
+            "Set algorithm.rollout_correction.bypass_mode=False"
+        )
+    loss_mode = _get(config, "actor_rollout_ref.actor.policy_loss.loss_mode", "vanilla")
+    if loss_mode in INCOMPATIBLE_LOSS_MODES:
+        raise ReSTConfigError(
+            f"actor_rollout_ref.actor.policy_loss.loss_mode={loss_mode} cannot take ResT's token "
+            f"weights: {INCOMPATIBLE_LOSS_MODES[loss_mode]}. Use rest or vanilla"
+        )
+    try:
+        return ReSTConfig.from_options(dict(_get(config, "algorithm.rest", {})))
+    except ValueError as error:
+        raise ReSTConfigError(str(error)) from error
+
+
+def in_force(config: Any, rest: ReSTConfig, trainer: str) -> list[str]:
+    """A few lines that say what this run trains with, for the start of the log."""
+    loss_mode = _get(config, "actor_rollout_ref.actor.policy_loss.loss_mode", "vanilla")
+    aggregation = _get(config, "actor_rollout_ref.actor.loss_agg_mode")
+    note = "" if aggregation == OBJECTIVE_AGGREGATION else f" (the paper's is {OBJECTIVE_AGGREGATION})"
+    return [
+        f"[rest] trainer {trainer}, weights: {rest.describe()}",
+        f"[rest] advantage {_get(config, 'algorithm.adv_estimator')}, loss {loss_mode}, "
+        f"aggregation {aggregation}{note}",
+    ]

@@ -1,0 +1,83 @@
+"""Writes verl rows as parquet with a manifest: all or nothing, and the same bytes each time.
+
+The columns are those of ToolRL's parquet files, so that files of both can be mixed in one run.
+"""
+
+import contextlib
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+MANIFEST = "manifest.json"
+
+
+def _struct(*names: str) -> pa.StructType:
+    return pa.struct([(n, pa.int64() if n == "index" else pa.string()) for n in names])
+
+
+BFCL_EXTRA_INFO = _struct("index", "id", "category", "split", "version", "tools")
+RLLA_EXTRA_INFO = _struct("index", "input", "instruction", "output", "split")
+
+
+def verl_schema(extra_info: pa.StructType) -> pa.Schema:
+    """The columns of a verl data set whose `extra_info` holds these fields."""
+    return pa.schema(
+        [
+            ("data_source", pa.string()),
+            ("prompt", pa.list_(_struct("content", "role"))),
+            ("ability", pa.string()),
+            ("reward_model", _struct("ground_truth", "style")),
+            ("extra_info", extra_info),
+        ]
+    )
+
+
+def write_dataset(
+    folder: Path,
+    splits: dict[str, list[dict[str, Any]]],
+    extra_info: pa.StructType,
+    manifest: dict[str, Any],
+) -> None:
+    """Writes `<split>.parquet` for each split and then `manifest.json` into `folder`.
+
+    The manifest gets, under "files", the number of rows and the sha256 of each file. It is written
+    last and an earlier one goes first, so a folder that has a manifest is complete.
+
+    Raises:
+        ValueError: rows that do not fit the columns.
+        OSError: `folder` cannot be written. In both cases nothing new is left behind.
+    """
+    schema = verl_schema(extra_info)
+    files: dict[str, Any] = {}
+    with _made(folder), tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as partial_name:
+        partial = Path(partial_name)
+        for split, rows in splits.items():
+            path = partial / f"{split}.parquet"
+            pq.write_table(pa.Table.from_pylist(rows, schema=schema), path, compression="zstd")
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            files[path.name] = {"rows": len(rows), "sha256": digest}
+        text = json.dumps({**manifest, "files": files}, indent=2, ensure_ascii=False) + "\n"
+        (partial / MANIFEST).write_text(text, encoding="utf-8")
+        (folder / MANIFEST).unlink(missing_ok=True)
+        for name in [*files, MANIFEST]:
+            (partial / name).replace(folder / name)
+
+
+@contextlib.contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Makes `folder` and its parents; on an error removes again those that were made."""
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for path in new:
+            with contextlib.suppress(OSError):  # never made, or in use by another writer
+                path.rmdir()
+        raise

@@ -1,0 +1,147 @@
+"""Is rest_verl really loaded by verl here? Reads verl's own registries back.
+
+verl swallows a plugin that fails to import, so nothing short of looking tells whether it is there.
+"""
+
+import importlib.metadata
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+PACKAGES = ("verl", "torch", "vllm", "transformers", "ray", "tensordict", "TransferQueue")
+VERL_VERSION = "0.9.1"
+TRAINERS = ("rest_sync",)
+INSTALL = "install rest_verl into this environment: pip install -e . (CPU: run_scripts/setup_cpu.sh)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One line of the doctor's report."""
+
+    name: str
+    ok: bool
+    detail: str
+    mend: str = ""
+
+
+def check_packages() -> Iterator[Finding]:
+    """The versions of what a run needs; only verl's version is required exactly."""
+    for package in PACKAGES:
+        try:
+            version = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding(
+                name=package,
+                ok=False,
+                detail="not installed",
+                mend="CPU: run_scripts/setup_cpu.sh; GPU: pip install 'rest-verl[gpu]'",
+            )
+            continue
+        wrong = package == "verl" and version != VERL_VERSION
+        yield Finding(
+            name=package,
+            ok=not wrong,
+            detail=version,
+            mend=f"rest_verl is written for verl {VERL_VERSION}: pip install verl=={VERL_VERSION}",
+        )
+
+
+def check_plugin() -> Finding:
+    """Imports what verl imports, without verl's swallowing."""
+    name = "plugin rest_verl.plugin"
+    policy = os.environ.get("VERL_USE_EXTERNAL_PLUGINS", "auto")
+    if policy not in ("auto", "") and "rest_verl" not in policy.split(","):
+        mend = "unset VERL_USE_EXTERNAL_PLUGINS, or add rest_verl to it"
+        return Finding(
+            name=name, ok=False, detail=f"VERL_USE_EXTERNAL_PLUGINS={policy}", mend=mend
+        )
+    entry_points = importlib.metadata.entry_points(group="verl.plugins")
+    if not any(point.value == "rest_verl.plugin" for point in entry_points):
+        return Finding(name=name, ok=False, detail="no verl.plugins entry point", mend=INSTALL)
+    try:
+        import rest_verl.plugin  # noqa: F401
+    except Exception as error:  # whatever an import can raise is what the user has to see
+        detail = f"import failed: {type(error).__name__}: {error}"
+        return Finding(name=name, ok=False, detail=detail, mend="mend the import named here")
+    return Finding(name=name, ok=True, detail="imports")
+
+
+def check_registries() -> Iterator[Finding]:
+    """Each registration, looked up where verl looks it up."""
+    from verl.experimental.reward_loop.reward_manager.registry import REWARD_MANAGER
+    from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, POLICY_LOSS_REGISTRY
+    from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
+
+    expected = [("policy loss rest", "rest" in POLICY_LOSS_REGISTRY)]
+    expected.append(("advantage estimator rest", "rest" in ADV_ESTIMATOR_REGISTRY))
+    expected += [(f"trainer {name}", name in TRAINER_REGISTRY) for name in TRAINERS]
+    expected.append(("reward manager rest", "rest" in REWARD_MANAGER))
+    for name, present in expected:
+        detail = "registered" if present else "not in verl's registry"
+        yield Finding(name=name, ok=present, detail=detail, mend=INSTALL)
+
+
+def check_platform() -> Finding:
+    """An accelerator that verl knows, or the platform `cpu` chosen and registered."""
+    import torch
+    from verl.plugin.platform.platform_manager import PlatformRegistry
+
+    chosen = os.environ.get("VERL_PLATFORM", "").strip().lower()
+    if chosen == "cpu":
+        present = PlatformRegistry.get("cpu") is not None
+        detail = "cpu registered" if present else "cpu not in verl's registry"
+        return Finding(name="platform", ok=present, detail=detail, mend=INSTALL)
+    found = chosen or ("cuda" if torch.cuda.is_available() else "")
+    mend = "without an accelerator: export VERL_PLATFORM=cpu"
+    return Finding(name="platform", ok=bool(found), detail=found or "no accelerator", mend=mend)
+
+
+def check_hydra_group() -> Finding:
+    """Composes verl's config with `+rest=paper`, as a training command does."""
+    from hydra import compose, initialize_config_module
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_module("verl.trainer.config", version_base=None):
+            config = compose("ppo_trainer", overrides=["+rest=paper"])
+    except HydraException as error:
+        detail = str(error).splitlines()[0]
+        return Finding(name="hydra group +rest=paper", ok=False, detail=detail, mend=INSTALL)
+    mode = config.trainer.v1.trainer_mode
+    detail = f"composes (trainer {mode})"
+    return Finding(name="hydra group +rest=paper", ok=True, detail=detail)
+
+
+def examine() -> list[Finding]:
+    """Every finding for the current environment."""
+    findings = list(check_packages())
+    if not next(finding.ok for finding in findings if finding.name == "verl"):
+        return findings
+    findings += [check_plugin(), *check_registries(), check_platform(), check_hydra_group()]
+    return findings
+
+
+def report(findings: list[Finding]) -> str:
+    """The findings as lines of text, each failing one with its mend."""
+    width = max(len(finding.name) for finding in findings)
+    lines = []
+    for finding in findings:
+        mark = "ok     " if finding.ok else "MISSING"
+        lines.append(f"{mark}  {finding.name:<{width}}  {finding.detail}")
+        if not finding.ok:
+            lines.append(f"{'':{width + 11}}→ {finding.mend}")
+    wrong = sum(not finding.ok for finding in findings)
+    lines.append("all present" if not wrong else f"{wrong} of {len(findings)} missing")
+    return "\n".join(lines)
+
+
+def require_registered() -> None:
+    """RuntimeError naming what is missing from verl's registries (asked by the trainers)."""
+    missing = [finding.name for finding in check_registries() if not finding.ok]
+    if missing:
+        raise RuntimeError(
+            f"verl has not loaded all of rest_verl: {', '.join(missing)} missing. "
+            "Run `rest-verl doctor` in this environment"
+        )

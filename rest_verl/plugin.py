@@ -1,0 +1,27 @@
+"""What verl loads (entry point group `verl.plugins`): every registration of rest_verl, in one list.
+
+verl imports this module in the driver and in every Ray worker and swallows what it raises, so
+:mod:`rest_verl.doctor` reads the registries back, and the trainers do so again when they start.
+"""
+
+import os
+
+if os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu":
+    # Before any import below: verl's engines ask for the platform while they are imported.
+    import rest_verl.cpu.platform
+
+    rest_verl.cpu.platform.register()
+
+from verl.experimental.reward_loop.reward_manager import register as register_reward_manager
+from verl.trainer.ppo.core_algos import register_adv_est, register_policy_loss
+from verl.trainer.ppo.v1.trainer_base import register_trainer
+
+from rest_verl.algorithm.advantage import verl_advantage
+from rest_verl.algorithm.loss import verl_policy_loss
+from rest_verl.algorithm.trainer import ReSTTrainerSync
+from rest_verl.rewards.manager import ReSTRewardManager
+
+register_policy_loss("rest")(verl_policy_loss)
+register_adv_est("rest")(verl_advantage)
+register_trainer("rest_sync")(ReSTTrainerSync)
+register_reward_manager("rest")(ReSTRewardManager)

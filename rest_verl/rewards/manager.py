@@ -1,0 +1,62 @@
+"""verl's reward manager `rest`: the tool-call reward, with its schedule tied to the training step.
+
+Chosen by `reward.reward_manager.name=rest`. Its options are those of RewardConfig, given as
+`+reward.custom_reward_function.reward_kwargs.{preset,horizon,...}`.
+"""
+
+from typing import Any
+
+from verl import DataProto
+from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
+
+from rest_verl.rewards import RewardConfig, tool_call_reward
+
+VALIDATION_MARK = "rest_validation"
+"""Column that the `rest_*` trainers add to validation batches."""
+
+VALIDATION_SPLITS = frozenset({"validation", "val", "test"})
+
+
+def is_validation(row: dict[str, Any]) -> bool:
+    """True for a row that a `rest_*` trainer marked, or whose `extra_info.split` says so.
+
+    The second is for other trainers: verl tells a reward manager the step, but not whether it
+    validates.
+    """
+    split = (row.get("extra_info") or {}).get("split")
+    return bool(row.get(VALIDATION_MARK)) or split in VALIDATION_SPLITS
+
+
+class ReSTRewardManager(RewardManagerBase):
+    """Scores the last response of a session; validation always on the fixed scale."""
+
+    def __init__(self, config, tokenizer, compute_score=None, **_: Any) -> None:
+        super().__init__(config, tokenizer, compute_score)
+        self.reward_config = reward_config_from(config)
+
+    async def run_single(self, data: DataProto) -> dict[str, Any]:
+        """One session → {"reward_score", "reward_extra_info"}; never raises on model text."""
+        item = data[-1]
+        row = item.non_tensor_batch
+        ids = item.batch["responses"]
+        length = int(item.batch["attention_mask"][-ids.shape[-1] :].sum())
+        response = self.tokenizer.decode(ids[:length], skip_special_tokens=True)
+        result = tool_call_reward(
+            response,
+            row["reward_model"]["ground_truth"],
+            step=None if is_validation(row) else int(row["global_steps"]),
+            config=self.reward_config,
+        )
+        return {"reward_score": result.score, "reward_extra_info": result.as_dict()}
+
+
+def reward_config_from(config) -> RewardConfig:
+    """RewardConfig from verl's config; ValueError on a wrong key or a second reward function."""
+    options = config.reward.custom_reward_function
+    if options.path is not None:
+        raise ValueError(
+            "reward.reward_manager.name=rest scores by itself, but "
+            f"reward.custom_reward_function.path={options.path} is set as well: "
+            "remove it, or use reward.reward_manager.name=naive"
+        )
+    return RewardConfig.from_options(dict(options.get("reward_kwargs") or {}))

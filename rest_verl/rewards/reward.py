@@ -1,0 +1,138 @@
+"""The reward of one answer, from its text alone: format + correctness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rest_verl.rewards.calls import ParsedResponse, parse_response
+from rest_verl.rewards.correctness import correctness_points
+from rest_verl.rewards.format import has_format
+from rest_verl.rewards.ground_truth import GroundTruth, parse_ground_truth
+from rest_verl.rewards.schedule import RewardConfig, Scale
+
+
+@dataclass(frozen=True)
+class RewardResult:
+    """A score with its parts."""
+
+    score: float
+    """``format + correctness``."""
+    format: float
+    correctness: float
+    format_ok: bool
+    """The required parts are there, in order, each once."""
+    name_match: bool
+    """The names called are those of the ground truth, each as often; for a ground truth that
+    names none: as ``exact_match``."""
+    exact_match: bool
+    """Fully right calls; for ``no_call``: no call made, for ``any_call``: one or more."""
+    num_calls: int
+    """Well-formed calls in the answer."""
+
+    def as_dict(self) -> dict[str, float]:
+        """The same as plain floats, for loggers."""
+        return {
+            "score": self.score,
+            "format": self.format,
+            "correctness": self.correctness,
+            "format_ok": float(self.format_ok),
+            "name_match": float(self.name_match),
+            "exact_match": float(self.exact_match),
+            "num_calls": float(self.num_calls),
+        }
+
+
+def tool_call_reward(
+    response: str,
+    ground_truth: str,
+    step: int | None = None,
+    config: RewardConfig = RewardConfig.preset("toolrl"),  # noqa: B008 (frozen)
+) -> RewardResult:
+    """Score one answer by rule (method, section 5; ``docs/rewards.md``).
+
+    Args:
+        response: the answer's text, whatever the model wrote.
+        ground_truth: the row's ground truth (:mod:`rest_verl.rewards.ground_truth`).
+        step: training step for a schedule; None, as for validation, gives the fixed scale.
+        config: the scale.
+
+    Raises:
+        ValueError: the ground truth is malformed, or the step negative.
+        TypeError: ``response`` is not a string.
+    """
+    if not isinstance(response, str):
+        raise TypeError(f"response must be a string, got {type(response).__name__}")
+    truth = parse_ground_truth(ground_truth)
+    answer = parse_response(response, think_may_be_open=truth.format == "chat_template")
+    scale = config.scale(step)
+    format_ok = has_format(answer, truth)
+    format_score = scale.format_max if format_ok else scale.format_min
+    if truth.expect == "calls":
+        correctness, name_match, exact_match = _score_calls(answer, truth, scale)
+    else:
+        correctness, exact_match = _score_unnamed(answer, truth, scale)
+        name_match = exact_match
+    return RewardResult(
+        format_score + correctness,
+        format_score,
+        correctness,
+        format_ok,
+        name_match,
+        exact_match,
+        len(answer.calls),
+    )
+
+
+def _score_calls(
+    answer: ParsedResponse, truth: GroundTruth, scale: Scale
+) -> tuple[float, bool, bool]:
+    """Correctness, name match and exact match where the ground truth has calls."""
+    low, high = scale.correctness_min, scale.correctness_max
+    if not answer.well_formed:
+        return low, False, False
+    points, name_match = correctness_points(answer.calls, truth)
+    if points == truth.max_points:
+        return high, True, True
+    return (high - low) * points / truth.max_points + low, name_match, False
+
+
+def _score_unnamed(answer: ParsedResponse, truth: GroundTruth, scale: Scale) -> tuple[float, bool]:
+    """Correctness and exact match where the ground truth names no call."""
+    if truth.expect == "any_call":
+        right = answer.well_formed and bool(answer.calls)
+        return (scale.correctness_max if right else scale.correctness_min), right
+    right = "C" not in answer.structure
+    return (0.0 if right else scale.correctness_min), right
+
+
+def compute_score(
+    data_source: str,
+    solution_str: str,
+    ground_truth: str,
+    extra_info: Mapping[str, Any] | None = None,
+    *,
+    preset: str = "toolrl",
+    step: int | None = None,
+    reward_router_address: str | None = None,
+    reward_model_tokenizer: Any = None,
+) -> dict[str, float]:
+    """:func:`tool_call_reward` with the signature of verl's ``custom_reward_function``.
+
+    ``preset`` and ``step`` come from ``reward.custom_reward_function.reward_kwargs``; verl itself
+    adds the last two when a reward model runs, and a rule has no use for them.
+
+    Returns:
+        ``RewardResult.as_dict()``; verl takes ``score`` and logs the rest.
+
+    Raises:
+        ValueError: as above, naming the row by its data source and ``extra_info``'s id or index.
+    """
+    try:
+        parse_ground_truth(ground_truth)
+    except ValueError as error:
+        info = extra_info or {}
+        row = info.get("id", info.get("index", "without id"))
+        raise ValueError(f"{data_source}, row {row}: {error}") from error
+    return tool_call_reward(solution_str, ground_truth, step, RewardConfig.preset(preset)).as_dict()

@@ -1,0 +1,157 @@
+"""Reads a run's metrics, one JSON object a step, from files that may be cut or damaged."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+Record = dict[str, float]
+"""One step: metric name to finite value, and `"step"` to its number (an int)."""
+
+_NAMES_IN_A_REMARK = 5
+
+
+def read_metrics(path: Path | str) -> list[Record]:
+    """The steps of a metrics file, in order; what cannot be read is left out.
+
+    Reads flat lines (`{"step": 3, "reward/total/mean": 0.8}`) and those of verl's file logger
+    (`{"step": 3, "data": {...}}`). Lines of one step are merged, the later value winning.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: no line of it holds a step.
+    """
+    return load_metrics(path)[0]
+
+
+def load_metrics(path: Path | str) -> tuple[list[Record], list[str]]:
+    """Like `read_metrics`, with one remark (a sentence) for each kind of thing left out."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no metrics at {path}: give the folder of a run, or, for a run with verl's file "
+            f"logger, set VERL_FILE_LOGGER_PATH={path} and add file to trainer.logger"
+        )
+    with path.open("rb") as lines:
+        records, remarks = parse_metrics(lines)
+    if not records:
+        raise ValueError(
+            f"{path} holds no step yet: wait for the run's first step to end, or look at its log"
+        )
+    return records, remarks
+
+
+def parse_metrics(lines: Iterable[bytes]) -> tuple[list[Record], list[str]]:
+    """Steps and remarks from the lines of a metrics file (see `load_metrics`)."""
+    by_step: dict[int, Record] = {}
+    bad_lines: list[int] = []
+    not_finite: Counter[str] = Counter()
+    cut = False
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        found = _parse_line(line)
+        if found is None:
+            # A writer that was stopped leaves a last line without its end.
+            cut = not line.endswith(b"\n")
+            if not cut:
+                bad_lines.append(number)
+            continue
+        step, values = found
+        record = by_step.setdefault(step, {"step": step})
+        for name, value in values.items():
+            finite = _finite(value)
+            if finite is not None:
+                record[name] = finite
+            elif value is None or isinstance(value, int | float):
+                not_finite[name] += 1
+
+    remarks = []
+    if bad_lines:
+        remarks.append(f"Skipped without a readable step: {ranges(bad_lines, 'line')}.")
+    if cut:
+        remarks.append("The last line is cut off and was skipped.")
+    if not_finite:
+        names = _shortened([f"{name} ({count}×)" for name, count in not_finite.items()])
+        remarks.append(f"Left out, not finite numbers: {names}.")
+    return [by_step[step] for step in sorted(by_step)], remarks
+
+
+def series(records: Sequence[Record], names: Sequence[str]) -> tuple[list[int], list[float]]:
+    """Steps and values of the first of `names` that any record has; empty if none has."""
+    for name in names:
+        found = [(int(record["step"]), record[name]) for record in records if name in record]
+        if found:
+            steps, values = zip(*found, strict=True)
+            return list(steps), list(values)
+    return [], []
+
+
+def gap_remarks(records: Sequence[Record], names: Iterable[str]) -> list[str]:
+    """Remarks on missing steps, and on metrics of `names` that some training steps lack."""
+    training = [record for record in records if _is_training(record)]
+    if not training:
+        return ["No training step yet: validation only."]
+    steps = [int(record["step"]) for record in training]
+    remarks = []
+    missing_steps = sorted(set(range(steps[0], steps[-1])) - set(steps))
+    if missing_steps:
+        remarks.append(f"Not in the file: {ranges(missing_steps, 'step')}.")
+    lacking = []
+    for name in names:
+        without = [int(record["step"]) for record in training if name not in record]
+        if 0 < len(without) < len(training):
+            lacking.append(f"{name} at {ranges(without, 'step')}")
+    if lacking:
+        remarks.append(f"Without a value: {_shortened(lacking)}.")
+    return remarks
+
+
+def ranges(numbers: Sequence[int], noun: str) -> str:
+    """`ranges([3, 4, 5, 9], "step")` is `"steps 3-5, 9"`; `numbers` in rising order."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    parts = [str(first) if first == last else f"{first}-{last}" for first, last in runs]
+    return f"{noun}{'s' if len(numbers) > 1 else ''} {_shortened(parts)}"
+
+
+def _parse_line(line: bytes) -> tuple[int, dict[str, Any]] | None:
+    try:
+        content = json.loads(line.decode("utf-8", errors="replace"))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(content, dict):
+        return None
+    step = _finite(content.pop("step", None))
+    if step is None or step < 0 or step != int(step):
+        return None
+    nested = content.pop("data", None)
+    if isinstance(nested, dict):
+        content.update(nested)
+        content.pop("step", None)
+    return int(step), content
+
+
+def _finite(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:  # an integer of more than 308 digits
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _is_training(record: Record) -> bool:
+    return any(name != "step" and not name.startswith("val-") for name in record)
+
+
+def _shortened(parts: Sequence[str]) -> str:
+    more = len(parts) - _NAMES_IN_A_REMARK
+    return ", ".join(parts[:_NAMES_IN_A_REMARK]) + (f" and {more} more" if more > 0 else "")

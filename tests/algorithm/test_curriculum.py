@@ -1,0 +1,77 @@
+"""The curriculum against values by hand, and its directions and bounds as properties."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rest_verl.algorithm.curriculum import scheduled_weights
+from rest_verl.algorithm.regions import Region
+
+PAPER = {
+    "w_min": 0.6,
+    "w_max": 1.2,
+    "alpha_format": 0.2,
+    "alpha_args": 0.2,
+    "alpha_think": 0.2,
+}
+OFFICIAL = {
+    "w_min": 0.001,
+    "w_max": 8.0,
+    "alpha_format": 0.0,
+    "alpha_args": 0.002,
+    "alpha_think": 0.002,
+    "cap_args": 1.2,
+    "cap_think": 1.0,
+}
+
+# why, settings, base, clock, expected; columns: FORMAT NAME ARGS THINK TEXT
+CASES = [
+    ("start: nothing moved", PAPER, [1.2, 1.1, 0.9, 0.6, 0.7], 0.0, [1.2, 1.1, 0.9, 0.6, 0.7]),
+    ("half way", PAPER, [1.2, 1.1, 0.9, 0.6, 0.7], 0.5, [1.1, 1.1, 1.0, 0.7, 0.8]),
+    ("end", PAPER, [1.2, 1.1, 0.9, 0.6, 0.7], 1.0, [1.0, 1.1, 1.1, 0.8, 0.9]),
+    ("both bounds hold", PAPER, [0.7, 1.2, 1.1, 1.2, 1.15], 1.0, [0.6, 1.2, 1.2, 1.2, 1.2]),
+    ("a base of 0 stays 0", PAPER, [1.0, 1.0, 1.0, 0.0, 0.0], 1.0, [0.8, 1.0, 1.2, 0.0, 0.0]),
+    ("step 0", OFFICIAL, [1.0, 1.2, 0.6, 0.6, 0.0], 0, [1.0, 1.2, 0.6, 0.6, 0.0]),
+    ("step 100: equal ramps", OFFICIAL, [1.0, 1.2, 0.6, 0.6, 0.0], 100, [1.0, 1.2, 0.8, 0.8, 0.0]),
+    ("step 250: THINK at cap", OFFICIAL, [1.0, 1.2, 0.6, 0.6, 0.0], 250, [1.0, 1.2, 1.1, 1.0, 0.0]),
+    ("step 400: both at cap", OFFICIAL, [1.0, 1.2, 0.6, 0.6, 0.0], 400, [1.0, 1.2, 1.2, 1.0, 0.0]),
+]
+
+
+@pytest.mark.parametrize(
+    ("settings", "base", "clock", "expected"),
+    [case[1:] for case in CASES],
+    ids=[case[0] for case in CASES],
+)
+def test_by_hand(settings, base, clock, expected):
+    weights = scheduled_weights(torch.tensor(base, dtype=torch.float64), clock, **settings)
+    assert weights.tolist() == pytest.approx(expected, abs=1e-12)
+
+
+def test_rows_are_independent():
+    base_BR = torch.tensor([[1.2, 1.1, 0.9, 0.6, 0.7], [0.7, 1.2, 1.1, 1.2, 1.15]])
+    both = scheduled_weights(base_BR, 1.0, **PAPER)
+    each = [scheduled_weights(base_R, 1.0, **PAPER) for base_R in base_BR]
+    assert torch.equal(both, torch.stack(each))
+
+
+@given(
+    base=st.lists(st.floats(0.6, 1.2), min_size=5, max_size=5),
+    moments=st.lists(st.floats(0, 1), min_size=2, max_size=2).map(sorted),
+    alphas=st.lists(st.floats(0, 2), min_size=3, max_size=3),
+)
+def test_directions_and_bounds(base, moments, alphas):
+    settings = dict(zip(("alpha_format", "alpha_args", "alpha_think"), alphas, strict=True))
+    early, late = (
+        scheduled_weights(
+            torch.tensor(base, dtype=torch.float64), moment, w_min=0.6, w_max=1.2, **settings
+        )
+        for moment in moments
+    )
+    assert late[Region.FORMAT] <= early[Region.FORMAT]
+    assert late[Region.NAME] == early[Region.NAME] == base[Region.NAME]
+    for region in (Region.ARGS, Region.THINK, Region.TEXT):
+        assert late[region] >= early[region]
+    assert late.min() >= 0.6
+    assert late.max() <= 1.2

@@ -1,0 +1,159 @@
+"""Presets by name, what a wrong option is told, and the hydra group that spells the presets out."""
+
+from dataclasses import FrozenInstanceError, asdict, fields, replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rest_verl import config as config_package
+from rest_verl.algorithm.presets import PRESETS, ReSTConfig
+
+GROUP = Path(config_package.__file__).parent / "rest"
+GAMMAS = ("gamma_format", "gamma_name", "gamma_args", "gamma_think", "gamma_text")
+ALPHAS = ("alpha_format", "alpha_args", "alpha_think")
+
+# preset, scope, clock, bounds, gammas, alphas, caps of ARGS and THINK
+TABLE = [
+    ("paper", "batch", "progress", (0.6, 1.2), (None,) * 5, (0.2, 0.2, 0.2), (None, None)),
+    (
+        "official", "batch", "step", (0.001, 8), (1, 1.2, 0.6, 0.6, 0), (0, 0.002, 0.002),
+        (1.2, 1.0),
+    ),
+    ("static", "batch", "progress", (0.6, 1.2), (None,) * 5, (0, 0, 0), (None, None)),
+    (
+        "no_think", "batch", "progress", (0.6, 1.2), (None, None, None, 0, None), (0.2, 0.2, 0.2),
+        (None, None),
+    ),
+    ("uniform", "batch", "progress", (0.6, 1.2), (1, 1, 1, 1, 1), (0, 0, 0), (None, None)),
+    ("token", "token", "progress", (0.6, 1.2), (None,) * 5, (0, 0, 0), (None, None)),
+]  # fmt: skip
+
+
+def test_every_preset_is_in_the_table():
+    assert [row[0] for row in TABLE] == list(PRESETS)
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row[0])
+def test_preset_values(row):
+    name, scope, clock, bounds, gammas, alphas, caps = row
+    config = ReSTConfig.preset(name)
+    assert (config.scope, config.clock) == (scope, clock)
+    assert (config.entropy_rule, config.entropy_floor) == ("score_norm", 1e-3)
+    assert (config.w_min, config.w_max) == bounds
+    assert tuple(getattr(config, gamma) for gamma in GAMMAS) == gammas
+    assert tuple(getattr(config, alpha) for alpha in ALPHAS) == alphas
+    assert (config.cap_args, config.cap_think) == caps
+    assert config.needs_entropy == (name not in ("official", "uniform"))
+    assert config.has_curriculum == (name in ("paper", "official", "no_think"))
+
+
+def test_a_preset_cannot_be_changed_in_place():
+    config = ReSTConfig.preset("paper")
+    with pytest.raises(FrozenInstanceError):
+        config.w_max = 2.0
+    assert replace(config, w_max=2.0).w_max == 2.0
+    assert ReSTConfig() == config
+
+
+# message, options
+REFUSED_OPTIONS = [
+    (
+        r"^unknown option algorithm\.rest\.gama_name; did you mean algorithm\.rest\.gamma_name\? "
+        r"known: preset, scope, .*; remove or correct it$",
+        {"gama_name": 1},
+    ),
+    (r"^unknown option algorithm\.rest\.zzz; known: preset", {"preset": "paper", "zzz": 1}),
+    (
+        r"^algorithm\.rest\.preset 'papr' is unknown; did you mean paper\? known: paper, official",
+        {"preset": "papr"},
+    ),
+    ("rest.preset None is unknown; known", {"preset": None}),
+    ("rest.scope must be one of batch, sequence, token, got 'row'", {"scope": "row"}),
+    ("rest.entropy_rule must be one of", {"entropy_rule": ["inverse"]}),
+    ("rest.clock must be one of progress, step", {"clock": None}),
+    ("rest.w_min must be a finite number, got '0.5'", {"w_min": "0.5"}),
+    ("rest.w_max must be a finite number, got nan", {"w_max": float("nan")}),
+    ("rest.w_max must be a finite number, got None", {"w_max": None}),
+    ("rest.alpha_args must be a finite number, got True", {"alpha_args": True}),
+    ("rest.gamma_name must be a finite number or null, got 'x'", {"gamma_name": "x"}),
+    ("rest.w_min, w_max: need 0 <= w_min < w_max", {"w_min": 1.5}),
+    ("rest.w_min, w_max: need 0 <= w_min < w_max", {"w_min": -0.1}),
+    ("rest.entropy_floor must be above 0", {"entropy_floor": 0}),
+    ("rest.alpha_think must not be negative", {"alpha_think": -0.1}),
+    (r"rest.cap_args must be null or lie in .*\[0.6, 1.2\], got 1.3", {"cap_args": 1.3}),
+    (r"rest.gamma_name must be null, 0 or lie in \[0.6, 1.2\]", {"gamma_name": 2}),
+    (r"rest.gamma_text .* \[0.6, 0.8\]", {"cap_think": 0.8, "gamma_text": 1.0}),
+    ("rest.gamma_.*all are 0", dict.fromkeys(GAMMAS, 0)),
+    ("rest.scope token knows no regions", {"scope": "token"}),
+    ("rest.scope token knows no regions", {"preset": "token", "gamma_think": 0}),
+]
+
+
+@pytest.mark.parametrize(("message", "options"), REFUSED_OPTIONS)
+def test_refused_options(message, options):
+    with pytest.raises(ValueError, match=message):
+        ReSTConfig.from_options(options)
+
+
+def test_options_override_the_preset():
+    options = {"preset": "static", "w_max": 2, "gamma_think": 0}
+    assert ReSTConfig.from_options(options) == ReSTConfig(
+        w_max=2.0, gamma_think=0.0, alpha_format=0.0, alpha_args=0.0, alpha_think=0.0
+    )
+    assert ReSTConfig.from_options({}) == ReSTConfig.preset("paper")
+
+
+def test_the_group_has_one_file_a_preset():
+    assert sorted(path.stem for path in GROUP.glob("*.yaml")) == sorted(PRESETS)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_yaml_is_complete_and_agrees(name):
+    text = (GROUP / f"{name}.yaml").read_text()
+    assert text.startswith("# @package _global_\n")
+    content = yaml.safe_load(text)
+    assert set(content) == {"algorithm", "trainer", "actor_rollout_ref"}
+    options = content["algorithm"]["rest"]
+    assert list(options) == ["preset", *(field.name for field in fields(ReSTConfig))]
+    assert options == {"preset": name, **asdict(ReSTConfig.preset(name))}
+    assert content["trainer"] == {"v1": {"trainer_mode": "rest_sync"}}
+    assert content["actor_rollout_ref"] == {"actor": {"loss_agg_mode": "seq-mean-token-mean"}}
+
+
+@pytest.fixture(scope="module")
+def compose():
+    """Composes verl's own, unmodified config with overrides from a command line."""
+    pytest.importorskip("verl", reason="composes verl's configuration")
+    hydra = pytest.importorskip("hydra", reason="composes verl's configuration")
+    search_path = "hydra.searchpath=[pkg://rest_verl.config]"
+    with hydra.initialize_config_module("verl.trainer.config", version_base=None):
+        yield lambda *overrides: hydra.compose("ppo_trainer", [search_path, *overrides])
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_composes_with_verl(compose, name):
+    config = compose(f"+rest={name}")
+    assert ReSTConfig.from_options(config.algorithm.rest) == ReSTConfig.preset(name)
+    assert config.trainer.v1.trainer_mode == "rest_sync"
+    assert config.actor_rollout_ref.actor.loss_agg_mode == "seq-mean-token-mean"
+
+
+def test_the_command_line_wins(compose):
+    config = compose(
+        "actor_rollout_ref.actor.loss_agg_mode=token-mean",
+        "+rest=paper",
+        "algorithm.rest.w_max=2",
+        "algorithm.rest.gamma_think=0",
+        "trainer.v1.trainer_mode=sync",
+    )
+    assert config.actor_rollout_ref.actor.loss_agg_mode == "token-mean"
+    assert config.trainer.v1.trainer_mode == "sync"
+    expected = replace(ReSTConfig(), w_max=2, gamma_think=0)
+    assert ReSTConfig.from_options(config.algorithm.rest) == expected
+
+
+def test_an_added_option_is_refused_by_name(compose):
+    config = compose("+rest=paper", "+algorithm.rest.gama_name=1")
+    with pytest.raises(ValueError, match="did you mean algorithm"):
+        ReSTConfig.from_options(config.algorithm.rest)
