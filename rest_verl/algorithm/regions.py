@@ -19,7 +19,6 @@ from rest_verl.algorithm.vocabulary import Vocabulary
 __all__ = ["Region", "RegionLabeler"]
 
 _TAG_BEGINNINGS = sorted({tag[:length] for tag in TAGS for length in range(1, len(tag))})
-_WINDOW = max(map(len, TAGS))  # tokens, each of at least a byte, that a tag can spread over
 _CHUNK = 1 << 18  # tokens labelled at once: large enough for numpy, small enough for the cache
 
 # What a token id can mean beyond its bytes.
@@ -68,6 +67,7 @@ class RegionLabeler:
         self._meaning = meaning
         self._tail = tail
         self._continues = continues
+        self._missing = np.array([max(map(len, TAGS)) - len(start) for start in _TAG_BEGINNINGS])
         self._first_byte = first_byte
 
     def label(self, token_ids: Any, response_mask: Any = None) -> np.ndarray:
@@ -165,8 +165,14 @@ class RegionLabeler:
         begins = begins[begins + 1 < len(ids_N)]
         tail, next_byte = self._tail[ids_N[begins]], self._first_byte[ids_N[begins + 1]]
         begins = begins[self._continues[tail, next_byte]]
-        for step in range(_WINDOW):
-            near_N[np.minimum(begins + step, len(ids_N) - 1)] = True
+        missing = self._missing[self._tail[ids_N[begins]]]
+        while len(begins):
+            near_N[begins] = True
+            begins = begins[missing > 0] + 1
+            missing = missing[missing > 0]
+            inside = begins < len(ids_N)
+            begins, missing = begins[inside], missing[inside]
+            missing = missing - self._vocabulary.length[ids_N[begins]]
         return near_N
 
     def _decode(self, ids_N: np.ndarray, wanted_N: np.ndarray, kept_N: np.ndarray) -> _Decoded:
