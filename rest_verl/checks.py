@@ -5,6 +5,7 @@ again by the trainers. Reads plain config trees, so that it needs neither verl n
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from rest_verl.algorithm.weighting import ReSTConfig
@@ -81,13 +82,21 @@ def check_config(config: Any) -> ReSTConfig:
         raise ReSTConfigError(str(error)) from error
 
 
+def describe_weights(config: Any, rest: ReSTConfig) -> str:
+    """The preset's name and whatever in `algorithm.rest` departs from it."""
+    preset = _get(config, "algorithm.rest.preset", "paper")
+    values, usual = asdict(rest), asdict(ReSTConfig.preset(preset))
+    changed = [f"{key}={value}" for key, value in values.items() if value != usual[key]]
+    return " ".join([f"preset {preset}", *(["with", *changed] if changed else [])])
+
+
 def in_force(config: Any, rest: ReSTConfig, trainer: str) -> list[str]:
     """A few lines that say what this run trains with, for the start of the log."""
     loss_mode = _get(config, "actor_rollout_ref.actor.policy_loss.loss_mode", "vanilla")
     aggregation = _get(config, "actor_rollout_ref.actor.loss_agg_mode")
     note = "" if aggregation == OBJECTIVE_AGGREGATION else f" (the paper's is {OBJECTIVE_AGGREGATION})"
     return [
-        f"[rest] trainer {trainer}, weights: {rest.describe()}",
+        f"[rest] trainer {trainer}, weights: {describe_weights(config, rest)}",
         f"[rest] advantage {_get(config, 'algorithm.adv_estimator')}, loss {loss_mode}, "
         f"aggregation {aggregation}{note}",
     ]

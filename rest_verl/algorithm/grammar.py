@@ -48,24 +48,37 @@ FORMAT, NAME, ARGS, THINK, TEXT = map(int, Region)
 TAGS = (b"<think>", b"</think>", b"<tool_call>", b"</tool_call>", b"<response>", b"</response>")
 THINK_OPEN, THINK_CLOSE, CALL_OPEN, _, RESPONSE_OPEN, RESPONSE_CLOSE = TAGS
 
-_TAG = re.compile(b"</?(?:think|tool_call|response)>")
-_SPACE = re.compile(rb"[ \t\n\r]*")
-_SEPARATOR = re.compile(rb"[ \t\n\r,]*")
-_CALL_START = re.compile(rb"[ \t\n\r,\[\]]*(\{)?")
-_RECOVERY = re.compile(rb"(?<=\n)\{|</?(?:think|tool_call|response)>")
+
+def _compile(pattern: bytes) -> re.Pattern[bytes]:
+    """Regular expression in which `~` is JSON whitespace and `FLAT` text without brackets.
+
+    FLAT is text outside strings, and whole strings; it ends before any `<`, since that may be a
+    tag. No pattern can match a text in two ways, so none backtracks more than once over it.
+    """
+    flat = rb'[^"\[\]{}<]*(?:"[^"\\<]*(?:\\[^<][^"\\<]*)*"[^"\[\]{}<]*)*'
+    return re.compile(pattern.replace(b"~", rb"[ \t\n\r]*").replace(b"FLAT", flat), re.DOTALL)
+
+
+_TAG = _compile(rb"</?(?:think|tool_call|response)>")
+_SPACE = _compile(rb"~")
+_SEPARATOR = _compile(rb"[ \t\n\r,]*")
+_FLAT = _compile(rb"FLAT")
+_STRING = _compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(")?')
+_AFTER_STRING = _compile(rb"~(?:[,:\]}]|\Z)")
+_SCALAR = _compile(rb'[^ \t\n\r,:\[\]{}"<]*')
+_CALL_START = _compile(rb"[ \t\n\r,\[\]]*(\{)?")
+_RECOVERY = _compile(rb"(?<=\n)\{|</?(?:think|tool_call|response)>")
 # A closing brace, a plain name, or arguments that open a bracket; anything else is read in steps.
-_MEMBER = re.compile(
-    rb"[ \t\n\r,]*(?:(\})"
-    rb'|"name"[ \t\n\r]*:[ \t\n\r]*"([^"\\<]*)"'
-    rb'|"(?:arguments|parameters)"[ \t\n\r]*:[ \t\n\r]*()(?=[{\[]))'
+_MEMBER = _compile(
+    rb'[ \t\n\r,]*(?:(\})|"name"~:~"([^"\\<]*)"|"(?:arguments|parameters)"~:~()(?=[{\[]))'
 )
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(")?', re.DOTALL)
-_AFTER_STRING = re.compile(rb"[ \t\n\r]*(?:[,:\]}]|\Z)")
-_SCALAR = re.compile(rb'[^ \t\n\r,:\[\]{}"<]*')
-# What holds neither bracket nor tag: text outside strings, and strings without "<".
-_NO_BRACKET = re.compile(
-    rb'[^"\[\]{}<]*(?:"[^"\\<]*(?:\\[^<][^"\\<]*)*"[^"\[\]{}<]*)*', re.DOTALL
+# The call that models nearly always write, as a short cut: name, then arguments nested at most
+# twice. It must agree with what the other patterns make of the same text.
+_PLAIN_CALL = _compile(
+    rb'[ \t\n\r,\[\]]*\{~"name"~:~"([^"\\<]*)"~,~"(?:arguments|parameters)"~:~'
+    rb"([{\[]FLAT(?:[{\[]FLAT[}\]]FLAT)*[}\]])~\}"
 )
+_PLAIN_CALL_REGIONS = (NAME, FORMAT, ARGS, FORMAT)
 _QUOTE, _OPENING, _CLOSING, _COLON = ord('"'), frozenset(b"[{"), frozenset(b"]}"), ord(":")
 _KEYS = {b'"name"': NAME, b'"arguments"': ARGS, b'"parameters"': ARGS}
 
@@ -135,6 +148,10 @@ def _scan_block(text: bytes, position: int, end: int, segments: Segments) -> int
     """Marks what follows `<tool_call>`; returns where the tag that ends the block starts."""
     segments.mark(position, FORMAT)
     while True:
+        while plain := _PLAIN_CALL.match(text, position, end):
+            segments.starts += plain.span(1) + plain.span(2)
+            segments.regions += _PLAIN_CALL_REGIONS
+            position = plain.end()
         found = _CALL_START.match(text, position, end)
         assert found is not None
         position = found.end()
@@ -250,5 +267,5 @@ def _bracketed_end(text: bytes, position: int, end: int) -> tuple[int, bool]:
             return position, False
         else:
             position += 1
-        position = _skip(_NO_BRACKET, text, position, end)
+        position = _skip(_FLAT, text, position, end)
     return end, False

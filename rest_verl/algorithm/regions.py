@@ -9,6 +9,7 @@ S segments, V vocabulary.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,14 @@ from rest_verl.algorithm.vocabulary import Vocabulary
 
 __all__ = ["Region", "RegionLabeler"]
 
-_TAG_BEGINNINGS = sorted({tag[:length] for tag in TAGS for length in range(1, len(tag))})
+# How a token can end inside a tag, the bytes that can follow it, and how many more may be needed.
+_BEGINNINGS = sorted({tag[:length] for tag in TAGS for length in range(1, len(tag))})
+_CONTINUES = np.zeros((len(_BEGINNINGS), 256), dtype=bool)
+for _tag in TAGS:
+    for _length in range(1, len(_tag)):
+        _CONTINUES[_BEGINNINGS.index(_tag[:_length]), _tag[_length]] = True
+_MISSING = np.array([max(map(len, TAGS)) - len(beginning) for beginning in _BEGINNINGS])
+
 _CHUNK = 1 << 18  # tokens labelled at once: large enough for numpy, small enough for the cache
 
 # What a token id can mean beyond its bytes.
@@ -41,34 +49,23 @@ class RegionLabeler:
     """
 
     def __init__(self, tokenizer: Any) -> None:
-        vocabulary = Vocabulary.from_tokenizer(tokenizer)
-        meaning = np.zeros(len(vocabulary.length), dtype=np.uint8)
-        tail = np.zeros(len(vocabulary.length), dtype=np.intp)
-        first_byte = np.zeros(len(vocabulary.length), dtype=np.uint8)
-        for id_, token in enumerate(vocabulary.tokens):
-            first_byte[id_] = token[0] if token else 0
+        self.vocabulary = Vocabulary.from_tokenizer(tokenizer)
+        length = self.vocabulary.length
+        self._meaning = np.where(length == 0, _EMPTY, 0).astype(np.uint8)
+        self._first_byte = np.zeros(len(length), dtype=np.uint8)
+        self._beginning = np.zeros(len(length), dtype=np.intp)
+        for id_, token in enumerate(self.vocabulary.tokens):
+            self._first_byte[id_] = token[0] if token else 0
             if b"<" in token:
                 if any(tag in token for tag in TAGS):
-                    meaning[id_] |= _HOLDS_TAG
-                beginning = token[token.rindex(b"<") :]
-                if beginning in _TAG_BEGINNINGS:
-                    meaning[id_] |= _BEGINS_TAG
-                    tail[id_] = _TAG_BEGINNINGS.index(beginning)
-        meaning[vocabulary.length == 0] |= _EMPTY
-        meaning[list(vocabulary.end_ids)] = _ENDS_TURN
-        if vocabulary.pad_id is not None:
-            meaning[vocabulary.pad_id] |= _PADS
-        continues = np.zeros((len(_TAG_BEGINNINGS), 256), dtype=bool)
-        for row, beginning in enumerate(_TAG_BEGINNINGS):
-            for tag in TAGS:
-                if tag.startswith(beginning):
-                    continues[row, tag[len(beginning)]] = True
-        self._vocabulary = vocabulary
-        self._meaning = meaning
-        self._tail = tail
-        self._continues = continues
-        self._missing = np.array([max(map(len, TAGS)) - len(start) for start in _TAG_BEGINNINGS])
-        self._first_byte = first_byte
+                    self._meaning[id_] |= _HOLDS_TAG
+                tail = token[token.rindex(b"<") :]
+                if tail in _BEGINNINGS:
+                    self._meaning[id_] |= _BEGINS_TAG
+                    self._beginning[id_] = _BEGINNINGS.index(tail)
+        self._meaning[list(self.vocabulary.end_ids)] = _ENDS_TURN
+        if self.vocabulary.pad_id is not None:
+            self._meaning[self.vocabulary.pad_id] |= _PADS
 
     def label(self, token_ids: Any, response_mask: Any = None) -> np.ndarray:
         """Regions of one response.
@@ -118,7 +115,7 @@ class RegionLabeler:
         return regions_BT
 
     def _label_chunk(self, ids_BT: np.ndarray, mask_BT: np.ndarray) -> np.ndarray:
-        ids_N = self._vocabulary.clip(ids_BT).reshape(-1)
+        ids_N = self.vocabulary.clip(ids_BT).reshape(-1)
         mask_N = np.ascontiguousarray(mask_BT).reshape(-1)
         meaning_N = self._meaning[ids_N]
         meaning_N *= mask_N
@@ -133,23 +130,22 @@ class RegionLabeler:
         edge_N[:: ids_BT.shape[1]] = True
 
         if (meaning & _EMPTY).any():  # a tag can spread over any number of tokens
-            wanted_N = read_N & (self._vocabulary.length[ids_N] > 0)
-            decoded = self._decode(ids_N, wanted_N, wanted_N | edge_N)
+            wanted_N = read_N & (self.vocabulary.length[ids_N] > 0)
+            decoded = self._decode(ids_N, wanted_N, wanted_N | edge_N, edge_N)
         else:
             wanted_N = self._near_tags(ids_N, marked, meaning)
             wanted_N &= read_N
-            decoded = self._decode(ids_N, wanted_N, _with_gaps(wanted_N, edge_N))
-            if _add_calls(wanted_N, decoded, edge_N):
+            decoded = self._decode(ids_N, wanted_N, _with_gaps(wanted_N, edge_N), edge_N)
+            if _add_calls(wanted_N, decoded):
                 wanted_N &= read_N
-                decoded = self._decode(ids_N, wanted_N, _with_gaps(wanted_N, edge_N))
+                decoded = self._decode(ids_N, wanted_N, _with_gaps(wanted_N, edge_N), edge_N)
 
         segments = Segments()
         segments.mark(0, TEXT)
-        run_M = np.flatnonzero(edge_N[decoded.position_M])
-        bounds = [*decoded.offset[run_M].tolist(), len(decoded.text)]
-        for run, is_read in enumerate(read_N[decoded.position_M[run_M]].tolist()):
-            if is_read:
-                scan(decoded.text, bounds[run], bounds[run + 1], segments)
+        is_read = read_N[decoded.run_position].tolist()
+        for (start, end), read in zip(pairwise(decoded.run_offset), is_read, strict=True):
+            if read:
+                scan(decoded.text, start, end, segments)
         region_M = _token_regions(segments, decoded.offset)
         region_N = np.repeat(region_M, np.diff(decoded.position_M, append=len(ids_N)))
         region_N[marked[meaning & _PADS > 0]] = TEXT
@@ -161,35 +157,42 @@ class RegionLabeler:
         """Whether a token may be part of a tag, bool (N,)."""
         near_N = np.zeros(len(ids_N), dtype=bool)
         near_N[marked[meaning & _HOLDS_TAG > 0]] = True
-        begins = marked[meaning & _BEGINS_TAG > 0]
-        begins = begins[begins + 1 < len(ids_N)]
-        tail, next_byte = self._tail[ids_N[begins]], self._first_byte[ids_N[begins + 1]]
-        begins = begins[self._continues[tail, next_byte]]
-        missing = self._missing[self._tail[ids_N[begins]]]
-        while len(begins):
-            near_N[begins] = True
-            begins = begins[missing > 0] + 1
-            missing = missing[missing > 0]
-            inside = begins < len(ids_N)
-            begins, missing = begins[inside], missing[inside]
-            missing = missing - self._vocabulary.length[ids_N[begins]]
+        near = marked[meaning & _BEGINS_TAG > 0]
+        near = near[near + 1 < len(ids_N)]
+        beginning, next_byte = self._beginning[ids_N[near]], self._first_byte[ids_N[near + 1]]
+        goes_on = _CONTINUES[beginning, next_byte]
+        near, missing = near[goes_on], _MISSING[beginning[goes_on]]
+        while len(near):  # at most as often as a tag has bytes
+            near_N[near] = True
+            goes_on = (missing > 0) & (near + 1 < len(ids_N))
+            near = near[goes_on] + 1
+            missing = missing[goes_on] - np.maximum(self.vocabulary.length[ids_N[near]], 1)
         return near_N
 
-    def _decode(self, ids_N: np.ndarray, wanted_N: np.ndarray, kept_N: np.ndarray) -> _Decoded:
+    def _decode(
+        self, ids_N: np.ndarray, wanted_N: np.ndarray, kept_N: np.ndarray, edge_N: np.ndarray
+    ) -> _Decoded:
         """Text of the kept tokens, those that are not wanted as filler."""
         position_M = np.flatnonzero(kept_N)
-        ids_M = np.where(wanted_N[position_M], ids_N[position_M], self._vocabulary.filler_id)
-        return _Decoded(position_M, *self._vocabulary.decode(ids_M))
+        ids_M = np.where(wanted_N[position_M], ids_N[position_M], self.vocabulary.filler_id)
+        text, offset = self.vocabulary.decode(ids_M)
+        run = np.flatnonzero(edge_N[position_M])
+        run_offset = [*offset[run].tolist(), len(text)]
+        return _Decoded(position_M, text, offset, position_M[run], run_offset)
 
 
 class _Decoded(NamedTuple):
-    """A batch's bytes, where all tokens from one position to the next share a region."""
+    """Bytes of a batch in which a token stands for all from its position to the next one's."""
 
     position_M: np.ndarray
-    """Positions of the decoded tokens in the flat batch, the first 0."""
+    """Positions of the tokens in the flat batch, the first 0."""
     text: bytes
     offset: np.ndarray
-    """Byte offsets of the decoded tokens and the end, (M + 1,)."""
+    """Byte offsets of the tokens, and of the end, (M + 1,)."""
+    run_position: np.ndarray
+    """Positions in the flat batch where runs, and what lies between them, begin."""
+    run_offset: list[int]
+    """Byte offsets of the same, and of the end."""
 
 
 def _with_gaps(wanted_N: np.ndarray, edge_N: np.ndarray) -> np.ndarray:
@@ -199,23 +202,19 @@ def _with_gaps(wanted_N: np.ndarray, edge_N: np.ndarray) -> np.ndarray:
     return kept_N
 
 
-def _add_calls(wanted_N: np.ndarray, decoded: _Decoded, edge_N: np.ndarray) -> bool:
+def _add_calls(wanted_N: np.ndarray, decoded: _Decoded) -> bool:
     """Makes wanted, in place, each run from its first `<tool_call>` on; whether there was any."""
-    run_M = np.flatnonzero(edge_N[decoded.position_M])
-    bounds = [*decoded.offset[run_M].tolist(), len(decoded.text)]
-    call_runs, call_starts = [], []
-    for run, start in enumerate(bounds[:-1]):
-        call_start = decoded.text.find(CALL_OPEN, start, bounds[run + 1])
-        if call_start >= 0:
-            call_runs.append(run)
-            call_starts.append(call_start)
-    if not call_runs:
-        return False
-    first = np.searchsorted(decoded.offset, call_starts, side="right") - 1
-    run_end = np.append(decoded.position_M[run_M], len(wanted_N))[np.array(call_runs) + 1]
-    for start, end in zip(decoded.position_M[first].tolist(), run_end.tolist(), strict=True):
-        wanted_N[start:end] = True
-    return True
+    run_ends = [*decoded.run_position[1:].tolist(), len(wanted_N)]
+    call_offsets, call_ends = [], []
+    for (start, end), run_end in zip(pairwise(decoded.run_offset), run_ends, strict=True):
+        call_offset = decoded.text.find(CALL_OPEN, start, end)
+        if call_offset >= 0:
+            call_offsets.append(call_offset)
+            call_ends.append(run_end)
+    tokens = np.searchsorted(decoded.offset, call_offsets, side="right") - 1
+    for first, end in zip(decoded.position_M[tokens].tolist(), call_ends, strict=True):
+        wanted_N[first:end] = True
+    return bool(call_ends)
 
 
 def _token_regions(segments: Segments, offset: np.ndarray) -> np.ndarray:

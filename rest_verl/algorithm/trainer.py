@@ -109,7 +109,7 @@ class ReSTMixin:
             select_fields=["rm_scores", "extra_fields"],
         )
         scores = data["rm_scores"].to_padded_tensor(0.0).sum(-1).tolist()
-        extra_fields = data["extra_fields"].tolist() if "extra_fields" in data else []
+        extra_fields = data.pop("extra_fields").tolist() if "extra_fields" in data else []
         is_padding = [tag.get("is_padding", False) for tag in batch.tags]
         metrics.update(reward_metrics(scores, extra_fields, is_padding))
 

@@ -139,8 +139,9 @@ class Vocabulary:
         for id_, token in added.items():
             tokens[id_] = _literal(token)
         eos = tokenizer.eos_token_id
-        end_ids = {vocabulary[name] for name in END_OF_TURN if name in vocabulary}
-        end_ids.update(eos if isinstance(eos, list | tuple) else [eos])
+        end_ids = set(eos if isinstance(eos, list | tuple) else [eos])
+        # Only as added tokens: `</s>` may also be an ordinary token of HTML.
+        end_ids.update(id_ for id_, token in added.items() if token in END_OF_TURN)
         pad_id = getattr(tokenizer, "pad_token_id", None)
         return cls(
             tokens=tuple(tokens),
@@ -150,9 +151,11 @@ class Vocabulary:
 
     def clip(self, ids: np.ndarray) -> np.ndarray:
         """Ids of any integer type as int64, those outside the vocabulary as `outside_id`."""
-        unsigned = np.ascontiguousarray(ids, dtype=np.int64).view(np.uint64)
+        ids = np.ascontiguousarray(ids, dtype=np.int64)
+        if not ids.size or (ids.min() >= 0 and ids.max() < self.outside_id):
+            return ids
         # Seen as unsigned, a negative id is a large one.
-        return np.minimum(unsigned, np.uint64(self.outside_id)).view(np.int64)
+        return np.minimum(ids.view(np.uint64), np.uint64(self.outside_id)).view(np.int64)
 
     def decode(self, ids_N: np.ndarray) -> tuple[bytes, np.ndarray]:
         """Concatenated bytes of clipped ids, and the byte offset of each token, (N + 1,)."""

@@ -4,6 +4,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ Record = dict[str, float]
 """One step: metric name to finite value, and `"step"` to its number (an int)."""
 
 _NAMES_IN_A_REMARK = 5
+_LAST_STEP = 2**53  # beyond it a float, and so an axis, cannot tell steps apart
 
 
 def read_metrics(path: Path | str) -> list[Record]:
@@ -65,7 +67,7 @@ def parse_metrics(lines: Iterable[bytes]) -> tuple[list[Record], list[str]]:
             finite = _finite(value)
             if finite is not None:
                 record[name] = finite
-            elif value is None or isinstance(value, int | float):
+            elif value is None or type(value) in (int, float):  # verl writes NaN as null
                 not_finite[name] += 1
 
     remarks = []
@@ -96,9 +98,9 @@ def gap_remarks(records: Sequence[Record], names: Iterable[str]) -> list[str]:
         return ["No training step yet: validation only."]
     steps = [int(record["step"]) for record in training]
     remarks = []
-    missing_steps = sorted(set(range(steps[0], steps[-1])) - set(steps))
-    if missing_steps:
-        remarks.append(f"Not in the file: {ranges(missing_steps, 'step')}.")
+    gaps = [(one + 1, next_ - 1) for one, next_ in pairwise(steps) if next_ > one + 1]
+    if gaps:
+        remarks.append(f"No values for {_spans(gaps, 'step')}.")
     lacking = []
     for name in names:
         without = [int(record["step"]) for record in training if name not in record]
@@ -111,14 +113,17 @@ def gap_remarks(records: Sequence[Record], names: Iterable[str]) -> list[str]:
 
 def ranges(numbers: Sequence[int], noun: str) -> str:
     """`ranges([3, 4, 5, 9], "step")` is `"steps 3-5, 9"`; `numbers` in rising order."""
-    runs: list[list[int]] = []
+    runs: list[tuple[int, int]] = []
     for number in numbers:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
+        first = runs.pop()[0] if runs and number == runs[-1][1] + 1 else number
+        runs.append((first, number))
+    return _spans(runs, noun)
+
+
+def _spans(runs: Sequence[tuple[int, int]], noun: str) -> str:
+    plural = len(runs) > 1 or runs[0][0] < runs[0][1]
     parts = [str(first) if first == last else f"{first}-{last}" for first, last in runs]
-    return f"{noun}{'s' if len(numbers) > 1 else ''} {_shortened(parts)}"
+    return f"{noun}{'s' if plural else ''} {_shortened(parts)}"
 
 
 def _parse_line(line: bytes) -> tuple[int, dict[str, Any]] | None:
@@ -129,7 +134,7 @@ def _parse_line(line: bytes) -> tuple[int, dict[str, Any]] | None:
     if not isinstance(content, dict):
         return None
     step = _finite(content.pop("step", None))
-    if step is None or step < 0 or step != int(step):
+    if step is None or step < 0 or step != int(step) or step > _LAST_STEP:
         return None
     nested = content.pop("data", None)
     if isinstance(nested, dict):

@@ -7,17 +7,18 @@ from dataclasses import dataclass, replace
 
 import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, PercentFormatter, ScalarFormatter
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from rest_verl.viewing.metrics import Record, series
 from rest_verl.viewing.palette import LIGHT, REGION_NAMES, Theme
 
 _DASHES: tuple[str, ...] = ("-", "--", "-.", ":")
 _MAX_VALIDATION_CURVES = 4
-_MARKERS_UP_TO = 60  # steps; single points of longer runs would merge into a thick line
+_MAX_LABEL = 34  # characters; two of them fit beside each other
+_MARKERS_UP_TO = 15  # points; more of them would hide the line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +48,8 @@ class Panel:
     limit: tuple[float, str] | None = None
     """A horizontal line that values should not cross: where, and what it says."""
 
-    @property
-    def region_keyed(self) -> bool:
-        """Whether the curves are regions, whose metrics are absent when they have no token."""
-        return any(curve.region is not None for curve in self.curves)
+    sparse: bool = False
+    """Steps without a value are normal: a region without tokens, a step without validation."""
 
 
 def _by_region(group: str, dash: str = "-") -> tuple[Curve, ...]:
@@ -74,21 +73,28 @@ PANELS = (
             _curve("correctness", "reward/correctness/mean"),
         ),
     ),
-    Panel(title="Region entropy", unit="nats per token", curves=_by_region("entropy")),
-    Panel(title="Region weight", unit="mean weight", curves=_by_region("weight")),
+    Panel(
+        title="Region entropy",
+        unit="nats per token",
+        curves=_by_region("entropy"),
+        from_zero=True,
+        sparse=True,
+    ),
+    Panel(title="Region weight", unit="mean weight", curves=_by_region("weight"), sparse=True),
     Panel(
         title="Share of tokens (dashed) and of weight (solid)",
         unit="share of the batch",
         curves=_by_region("weight_share") + _by_region("token_share", dash="--"),
         percent=True,
         from_zero=True,
+        sparse=True,
     ),
     Panel(
         title="Clip fraction",
         unit="share of tokens",
         curves=(
-            _curve("both bounds", "actor/pg_clipfrac"),
-            _curve("lower bound, negative advantage", "actor/pg_clipfrac_lower"),
+            _curve("clipped", "actor/pg_clipfrac"),
+            _curve("dual clip", "actor/pg_clipfrac_lower"),
         ),
         percent=True,
         from_zero=True,
@@ -137,8 +143,14 @@ def panels_with_data(records: Sequence[Record]) -> list[Panel]:
 
 def panel_svg(panel: Panel, records: Sequence[Record], theme: Theme) -> bytes:
     """One panel as a stand-alone SVG image; equal input gives equal bytes."""
-    figure = Figure(figsize=(5.6, 3.3), layout="constrained", facecolor=theme.background)
-    _draw(figure.add_subplot(), panel, records, theme)
+    width, height = 5.6, 3.3  # inches
+    figure = Figure(figsize=(width, height), facecolor=theme.background)
+    axes = figure.add_subplot()
+    title_pad = _draw(axes, panel, records, theme)
+    # Set by hand: a layout engine would double the time of a report.
+    figure.subplots_adjust(
+        left=0.125, right=0.985, bottom=0.135, top=1 - (title_pad + 20) / (72 * height)
+    )
     buffer = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": panel.title}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
@@ -151,14 +163,17 @@ def overview_png(panels: Sequence[Panel], records: Sequence[Record], heading: st
     num_rows = math.ceil(len(panels) / num_columns)
     figure = Figure(
         figsize=(5.6 * num_columns, 3.4 * num_rows + 0.5),
-        layout="constrained",
+        layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12),
         facecolor=LIGHT.background,
     )
-    FigureCanvasAgg(figure)
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # type: ignore[union-attr]
-    # Model and file names may hold "$", which matplotlib would read as mathematics.
     figure.suptitle(
-        heading.replace("$", r"\$"), color=LIGHT.ink, fontsize=15, fontweight="bold", x=0.01, ha="left"
+        heading,
+        color=LIGHT.ink,
+        fontsize=15,
+        fontweight="bold",
+        x=0.01,
+        ha="left",
+        parse_math=False,  # a folder's name may hold "$"
     )
     for index, panel in enumerate(panels, start=1):
         _draw(figure.add_subplot(num_rows, num_columns, index), panel, records, LIGHT)
@@ -168,17 +183,33 @@ def overview_png(panels: Sequence[Panel], records: Sequence[Record], heading: st
 
 
 def _validation(records: Sequence[Record]) -> list[Panel]:
+    """One panel of verl's `val-core/{data source}/{variable}/{statistic}`, if there are any."""
     names = sorted({name for record in records for name in record if name.startswith("val-core/")})
-    curves = tuple(
-        _curve(name.removeprefix("val-core/"), name) for name in names[:_MAX_VALIDATION_CURVES]
-    )
-    more = len(names) - len(curves)
-    title = "Validation" + (f" (the first {len(curves)} of {len(names)})" if more > 0 else "")
-    return [Panel(title=title, unit="mean per response", curves=curves)]
+    if not names:
+        return []
+    shown = names[:_MAX_VALIDATION_CURVES]
+    sources, statistics = zip(*(_split_validation(name) for name in shown), strict=True)
+    alike = len(set(statistics)) == 1
+    labels = sources if alike else map("/".join, zip(sources, statistics, strict=True))
+    more = f" (first {len(shown)} of {len(names)})" if len(names) > len(shown) else ""
+    return [
+        Panel(
+            title=f"Validation{more}",
+            unit=statistics[0] if alike else "value",
+            curves=tuple(map(_curve, labels, shown)),
+            sparse=True,
+        )
+    ]
 
 
-def _draw(axes: Axes, panel: Panel, records: Sequence[Record], theme: Theme) -> None:
-    num_steps = len(records)
+def _split_validation(name: str) -> tuple[str, str]:
+    """`"val-core/org/data/reward/mean@1"` into `("org/data", "reward/mean@1")`."""
+    parts = name.split("/")[1:]
+    return "/".join(parts[:-2]), "/".join(parts[-2:])
+
+
+def _draw(axes: Axes, panel: Panel, records: Sequence[Record], theme: Theme) -> float:
+    """Draws a panel; gives the distance from the plot up to its title, in points."""
     handles: dict[str, Line2D] = {}
     for place, curve in enumerate(panel.curves):
         steps, values = series(records, curve.names)
@@ -194,18 +225,23 @@ def _draw(axes: Axes, panel: Panel, records: Sequence[Record], theme: Theme) -> 
             linewidth=1.8,
             # The leading curve stays on top where curves meet.
             zorder=3 - 0.1 * place,
-            marker="o" if num_steps <= _MARKERS_UP_TO and dash == "-" or len(steps) == 1 else None,
-            markersize=2.6,
+            marker="o" if len(steps) <= _MARKERS_UP_TO else None,
+            markersize=3.5,
         )
         handles.setdefault(curve.label, line)
-    _style(axes, panel, theme)
+    legend_rows = 0
     if len(handles) > 1:
-        axes.legend(
+        num_columns = len(handles) if sum(map(len, handles)) < 48 else 2
+        legend_rows = math.ceil(len(handles) / num_columns)
+        legend = axes.legend(
             handles.values(),
-            [label.replace("$", r"\$") for label in handles],
+            [
+                label if len(label) <= _MAX_LABEL else label[: _MAX_LABEL - 1] + "…"
+                for label in handles
+            ],
             loc="lower left",
             bbox_to_anchor=(-0.02, 1.0),  # above the plot, where it covers no curve
-            ncols=len(handles) if all(len(label) < 18 for label in handles) else 2,
+            ncols=num_columns,
             frameon=False,
             fontsize=8.5,
             labelcolor=theme.muted,
@@ -213,10 +249,14 @@ def _draw(axes: Axes, panel: Panel, records: Sequence[Record], theme: Theme) -> 
             columnspacing=1.2,
             borderaxespad=0.1,
         )
+        for text in legend.get_texts():
+            text.set_parse_math(False)  # a data source's name may hold "$"
+    title_pad = 6.0 + 16 * legend_rows
+    _style(axes, panel, theme, title_pad)
+    return title_pad
 
 
-def _style(axes: Axes, panel: Panel, theme: Theme) -> None:
-    num_labels = len({curve.label for curve in panel.curves})
+def _style(axes: Axes, panel: Panel, theme: Theme, title_pad: float) -> None:
     axes.set_facecolor(theme.background)
     axes.set_title(
         panel.title,
@@ -224,7 +264,7 @@ def _style(axes: Axes, panel: Panel, theme: Theme) -> None:
         color=theme.ink,
         fontsize=11,
         fontweight="bold",
-        pad=6 if num_labels == 1 else 22,
+        pad=title_pad,
     )
     axes.set_xlabel("training step", color=theme.muted, fontsize=9)
     axes.set_ylabel(panel.unit, color=theme.muted, fontsize=9)
@@ -236,12 +276,12 @@ def _style(axes: Axes, panel: Panel, theme: Theme) -> None:
     axes.spines["bottom"].set_color(theme.grid)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if panel.percent:
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
     else:
         axes.yaxis.set_major_formatter(ScalarFormatter(useOffset=False))
     if panel.limit is not None:
         where, saying = panel.limit
-        axes.axhline(where, color=theme.regions["name"], linewidth=1, linestyle=(0, (4, 3)))
+        axes.axhline(where, color=theme.muted, linewidth=1, linestyle=(0, (4, 3)))
         low, high = axes.get_ylim()
         axes.set_ylim(min(low, where - 0.2 * (high - where)), high)
         axes.annotate(
@@ -252,7 +292,7 @@ def _style(axes: Axes, panel: Panel, theme: Theme) -> None:
             textcoords="offset points",
             va="top",
             fontsize=8,
-            color=theme.regions["name"],
+            color=theme.muted,
         )
     if panel.from_zero:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.03 * axes.get_ylim()[1])

@@ -80,10 +80,8 @@ def _expected_names(panels: Sequence[Panel], records: Sequence[Record]) -> list[
     """The metrics behind `panels` that each training step should have."""
     names = []
     for panel in panels:
-        if panel.region_keyed or panel.title.startswith("Validation"):
-            continue
-        for curve in panel.curves:
-            names.append(next(n for n in curve.names if series(records, (n,))[0]))
+        for curve in () if panel.sparse else panel.curves:
+            names.append(next(name for name in curve.names if series(records, (name,))[0]))
     return names
 
 
@@ -150,7 +148,7 @@ def _row(measure: str, before: float | None, after: float | None, form: str) -> 
 
 
 def _samples(samples: Sequence[Any]) -> list[dict[str, Any]]:
-    shown = []
+    shown: list[dict[str, Any]] = []
     for sample in samples:
         if not isinstance(sample, dict) or len(shown) == NUM_SAMPLES:
             continue

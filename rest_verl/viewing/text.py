@@ -1,4 +1,4 @@
-"""Makes model text safe to look at: every character that has no shape of its own becomes visible."""
+"""Makes model text safe to look at: each character without a shape of its own becomes visible."""
 
 import re
 import unicodedata

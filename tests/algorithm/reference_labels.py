@@ -142,4 +142,5 @@ class Reference:
 
 def token_region(byte_regions: list[Region]) -> Region:
     """Region of most bytes, the earliest of them on a tie."""
-    return max(byte_regions, key=lambda region: (byte_regions.count(region), -byte_regions.index(region)))
+    count, first = byte_regions.count, byte_regions.index
+    return max(byte_regions, key=lambda region: (count(region), -first(region)))

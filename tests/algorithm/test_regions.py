@@ -6,6 +6,7 @@ import json
 import pickle
 import random
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -44,14 +45,19 @@ CASES: dict[str, Pieces] = {
         ("<think>", F), ("a", K), ("</think>", F), ("\n", X), ("<response>", F), ("hi", X),
         ("</response>", F),
     ],
-    "several calls, one a line": [("<tool_call>\n", F), *CALL, ("\n", F), *CALL, ("\n</tool_call>", F)],
-    "several calls, a JSON list": [("<tool_call>[", F), *CALL, (", ", F), *CALL, ("]</tool_call>", F)],
+    "several calls, one a line": [
+        ("<tool_call>\n", F), *CALL, ("\n", F), *CALL, ("\n</tool_call>", F),
+    ],
+    "several calls, a JSON list": [
+        ("<tool_call>[", F), *CALL, (", ", F), *CALL, ("]</tool_call>", F),
+    ],
     "several blocks": [
         ("<tool_call>", F), *CALL, ("</tool_call>", F), (" and ", X), ("<tool_call>", F), *CALL,
         ("</tool_call>", F),
     ],
     "ToolRL's key; arguments first": [
-        ('<tool_call>{"parameters":', F), ("[]", A), (',"name":"', F), ("é", N), ('"}</tool_call>', F),
+        ('<tool_call>{"parameters":', F), ("[]", A), (',"name":"', F), ("é", N),
+        ('"}</tool_call>', F),
     ],
     "both keys twice: all of them count": [
         ('<tool_call>{"name":"', F), ("f", N), ('","name":"', F), ("g", N), ('","arguments":', F),
@@ -66,19 +72,20 @@ CASES: dict[str, Pieces] = {
         (r'{"x": "}]\"{\\", "y": "{"}', A), ("}</tool_call>", F),
     ],
     "arguments as a string, number, literal": [
-        ('<tool_call>{"arguments": ', F), (r'"{\"x\": 1}"', A), (', "parameters" : ', F), ("-1.5e3", A),
-        (',"arguments":', F), ("null", A), ("}</tool_call>", F),
+        ('<tool_call>{"arguments": ', F), (r'"{\"x\": 1}"', A), (', "parameters" : ', F),
+        ("-1.5e3", A), (',"arguments":', F), ("null", A), ("}</tool_call>", F),
     ],
     "other keys and their values, and a name that is no string, are text": [
-        ('<tool_call>{', F), ('"id"', X), (": ", F), ('{"name": "x"}', X), (", ", F), ('"n"', X), (":", F),
-        ("7", X), (', "name": ', F), ("null", X), ("}</tool_call>", F),
+        ("<tool_call>{", F), ('"id"', X), (": ", F), ('{"name": "x"}', X), (", ", F), ('"n"', X),
+        (":", F), ("7", X), (', "name": ', F), ("null", X), ("}</tool_call>", F),
     ],
     "whitespace anywhere": [
         ("<tool_call> \r\n\t{ \n", F), ('"name" : "', F), ("f", N), ('" , "arguments"\n:\n', F),
         ("{ \n }", A), (" \n } \n</tool_call>", F),
     ],
     "missing and trailing commas": [
-        ('<tool_call>{"name": "', F), ("f", N), ('" "arguments": ', F), ("{}", A), (",,}</tool_call>", F),
+        ('<tool_call>{"name": "', F), ("f", N), ('" "arguments": ', F), ("{}", A),
+        (",,}</tool_call>", F),
     ],
     "a tag quoted in a think does not count": [
         ("<think>", F), ("write <tool_call>{\"name\": \"f\"} and <think>", K), ("</think>", F),
@@ -167,7 +174,7 @@ def test_rules_hold_for_every_tokenizer(pieces: Pieces, kind: str) -> None:
     expected_bytes = [region for piece, region in pieces for _ in piece.encode()]
     expected, start = [], 0
     for id_ in ids:
-        stop = start + len(labeler._vocabulary.tokens[id_])
+        stop = start + len(labeler.vocabulary.tokens[id_])
         expected.append(token_region(expected_bytes[start:stop]))
         start = stop
     assert start == len(expected_bytes)
@@ -176,29 +183,22 @@ def test_rules_hold_for_every_tokenizer(pieces: Pieces, kind: str) -> None:
 
 # Tokens that straddle regions
 
-STRADDLES = [
-    ("most bytes win", [b"<think>abc"], [F]),
-    ("most bytes win, the later ones", [b"k>0123"], [K]),
-    ("on a tie the earlier", [b"nk>012"], [F]),
-    ("on a tie the earlier, seen from the other side", [b"012</t"], [K]),
-    ("a region's bytes need not be adjacent", [b'"fg"'], [F]),
-    ("three regions", [b"ab</think>c"], [F]),
-]
+STRADDLES = {
+    "most bytes win, the earlier ones": ([b"<think>abc", b"</think>"], 0, F),
+    "most bytes win, the later ones": ([b"<thin", b"k>0123", b"</think>"], 1, K),
+    "on a tie the earlier region, FORMAT": ([b"<thi", b"nk>012", b"</think>"], 1, F),
+    "on a tie the earlier region, THINK": ([b"<think>", b"012</t", b"hink>"], 1, K),
+    "a region's bytes need not be adjacent": ([b'<tool_call>{"name":', b'"f"', b"}"], 1, F),
+    "a tie over three stretches": ([b'<tool_call>{"name":', b'"ab"', b"}"], 1, F),
+    "three regions": ([b"<think>", b"ab</think>c"], 1, F),
+    "a whole think": ([b"<think>0123456789abcdefg</think>"], 0, K),
+}
 
 
-@pytest.mark.parametrize(("why", "token", "expected"), STRADDLES)
-def test_straddling_token(why: str, token: list[bytes], expected: list[Region]) -> None:
-    text = {
-        b"<think>abc": [b"<think>abc", b"</think>"],
-        b"k>0123": [b"<thin", b"k>0123", b"</think>"],
-        b"nk>012": [b"<thi", b"nk>012", b"</think>"],
-        b"012</t": [b"<think>", b"012</t", b"hink>"],
-        b'"fg"': [b'<tool_call>{"name":', b'"fg"', b"}"],
-        b"ab</think>c": [b"<think>", b"ab</think>c"],
-    }[token[0]]
-    labeler = RegionLabeler(toy_tokenizers.BytesTokenizer(text))
-    labels = labeler.label(range(len(text)))
-    assert labels[text.index(token[0])] == expected[0]
+@pytest.mark.parametrize(("tokens", "index", "expected"), STRADDLES.values(), ids=STRADDLES.keys())
+def test_straddling_token(tokens: list[bytes], index: int, expected: Region) -> None:
+    labeler = RegionLabeler(toy_tokenizers.BytesTokenizer(tokens))
+    assert labeler.label(range(len(tokens)))[index] == expected
 
 
 # Tokens with a meaning of their own
@@ -219,6 +219,11 @@ def test_a_sampled_padding_token_is_text_unless_it_is_the_eos() -> None:
     eos_pads = toy_tokenizers.byte_level()
     eos_pads.pad_token = eos_pads.eos_token
     assert RegionLabeler(eos_pads).label([eos_pads.pad_token_id]).tolist() == [F]
+
+
+def test_an_ordinary_token_that_reads_like_an_end_is_none() -> None:
+    labeler = RegionLabeler(toy_tokenizers.BytesTokenizer([b"<think>", b"</s>"]))
+    assert labeler.label([0, 1]).tolist() == [F, K]
 
 
 @pytest.mark.parametrize("outside", [-1, 256, 10**9, -(2**40)])
@@ -301,9 +306,9 @@ def test_ids_that_the_tokenizer_would_not_produce() -> None:
 
 FRAGMENTS = [
     *(tag.encode() for tag in TAGS), b'{"name": "f", "arguments": {"a": [1, {"b": "x"}]}}',
-    b'{"name": "f"', b'"arguments": ', b'"parameters":', b'"name":', b'"name"', b"{", b"}", b"[", b"]",
-    b",", b":", b'"', b"\\", b"\n", b" ", b"\n{", b'"id": 3', b"x", b"<", b"</", b"tool_call>", b"null",
-    b'"a\\"b"', b'"</tool_call>"', b'"<think>"}', b"\xff\x00", "é".encode(),
+    b'{"name": "f"', b'"arguments": ', b'"parameters":', b'"name":', b'"name"', b"{", b"}", b"[",
+    b"]", b",", b":", b'"', b"\\", b"\n", b" ", b"\n{", b'"id": 3', b"x", b"<", b"</",
+    b"tool_call>", b"null", b'"a\\"b"', b'"</tool_call>"', b'"<think>"}', b"\xff\x00", "é".encode(),
 ]  # fmt: skip
 OPENINGS = [b"", b"<tool_call>", b'<tool_call>\n{"name": "f", "arguments": {"a": "']
 texts = st.builds(
@@ -334,7 +339,7 @@ def test_any_split_of_the_same_text_gives_the_same_byte_regions(
 ) -> None:
     cuts = data.draw(st.sets(st.integers(1, max(1, len(text) - 1))))
     bounds = [0, *sorted(cut for cut in cuts if cut < len(text)), len(text)]
-    pieces = [text[a:b] for a, b in zip(bounds, bounds[1:], strict=False) if a < b]
+    pieces = [text[a:b] for a, b in pairwise(bounds) if a < b]
     tokenizer = toy_tokenizers.BytesTokenizer(dict.fromkeys(pieces))
     labels = RegionLabeler(tokenizer).label([tokenizer.get_vocab()[piece] for piece in pieces])
     regions = byte_regions(text)
@@ -352,7 +357,7 @@ def test_random_ids_never_raise_and_the_batch_equals_its_rows(
     data: st.DataObject, kind: str
 ) -> None:
     labeler = LABELERS[kind][1]
-    num_ids = len(labeler._vocabulary.tokens)
+    num_ids = len(labeler.vocabulary.tokens)
     id_ = st.integers(0, num_ids + 3) | st.integers(-(2**63), 2**63 - 1)
     width = data.draw(st.integers(1, 20))
     rows = st.lists(st.lists(id_, min_size=width, max_size=width), min_size=1, max_size=4)
@@ -392,7 +397,9 @@ FLOODS = {
 }
 
 
-@pytest.mark.parametrize("prefix", [b"", b'<tool_call>{"arguments":[', b'<tool_call>{"arguments":["'])
+@pytest.mark.parametrize(
+    "prefix", [b"", b'<tool_call>{"arguments":[', b'<tool_call>{"arguments":["']
+)
 @pytest.mark.parametrize("unit", FLOODS.values(), ids=FLOODS.keys())
 def test_floods_are_read_to_the_end(unit: bytes, prefix: bytes) -> None:
     # Quadratic time or recursion would show here: 100,000 bytes each.
@@ -442,8 +449,8 @@ def test_every_call_of_real_responses(kind: str) -> None:
             continue
         tokenizer, labeler = LABELERS[kind]
         ids = tokenizer(output)["input_ids"]
-        bounds = np.cumsum([0, *(len(labeler._vocabulary.tokens[id_]) for id_ in ids)])
+        bounds = np.cumsum([0, *(len(labeler.vocabulary.tokens[id_]) for id_ in ids)])
         assert labeler.label(ids).tolist() == [
-            token_region(expected_bytes[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)
+            token_region(expected_bytes[a:b]) for a, b in pairwise(bounds)
         ]
     assert num_calls > len(outputs) / 2

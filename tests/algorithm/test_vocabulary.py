@@ -1,5 +1,7 @@
 """The id -> bytes table, against each kind of tokenizer's own decoding."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import toy_tokenizers
@@ -23,9 +25,7 @@ def test_byte_level_ids_give_the_text_back(text: str, added: tuple[str, ...]) ->
     ids = np.array(tokenizer(text)["input_ids"])
     decoded, offset = vocabulary.decode(ids)
     assert decoded == text.encode()
-    assert [decoded[a:b] for a, b in zip(offset, offset[1:], strict=False)] == [
-        vocabulary.tokens[id_] for id_ in ids
-    ]
+    assert [decoded[a:b] for a, b in pairwise(offset)] == [vocabulary.tokens[id_] for id_ in ids]
 
 
 def test_sentencepiece_spaces_and_fallback_bytes() -> None:

@@ -1,0 +1,400 @@
+"""The report of a run: tolerant reading, a self-contained page, model text shown as text."""
+
+import base64
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rest_verl.viewing import read_metrics, write_report
+from rest_verl.viewing.metrics import gap_remarks, load_metrics, parse_metrics, ranges, series
+from rest_verl.viewing.palette import DARK, LIGHT, REGION_NAMES
+from rest_verl.viewing.panels import PANELS, panel_svg, panels_with_data
+from rest_verl.viewing.text import visible_text
+
+REGION_GROUPS = ("entropy", "weight", "token_share", "weight_share")
+HOSTILE = (
+    '</pre><script>alert("x")</script><img src=http://example.org/x>\x1b[31mred\x00\u202e&lt;\ud800'
+)
+HOSTILE_SHOWN = (
+    '</pre><script>alert("x")</script><img src=http://example.org/x>␛[31mred␀⟨U+202E⟩&lt;⟨U+D800⟩'
+)
+
+
+def step_of_a_run(step: int) -> dict[str, float]:
+    record = {
+        "step": step,
+        "reward/total/mean": 0.1 * step,
+        "reward/format/mean": 0.5,
+        "reward/correctness/mean": 0.1 * step - 0.5,
+        "actor/pg_clipfrac": 0.01,
+        "actor/grad_norm": 0.8,
+        "response_length/mean": 60.0,
+        "training/rollout_actor_probs_pearson_corr": 0.9999,
+        "timing_s/step": 15.0,
+        "timing_s/gen": 6.0,
+    }
+    for place, region in enumerate(REGION_NAMES):
+        for group in REGION_GROUPS:
+            record[f"rest/{group}/{region}"] = 0.2 + 0.1 * place
+    return record
+
+
+def write_run(folder: Path, full: bool = False, **files: Any) -> Path:
+    """A run of 8 steps; `full`: with all metrics, else with one panel's, to be quick."""
+    folder.mkdir(exist_ok=True)
+    with (folder / "metrics.jsonl").open("w") as metrics:
+        for step in range(1, 9):
+            record = step_of_a_run(step)
+            if not full:
+                record = {name: record[name] for name in ("step", "reward/total/mean")}
+            metrics.write(json.dumps(record) + "\n")
+    for name, content in files.items():
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    return folder
+
+
+class Page(HTMLParser):
+    """What a browser would find in a page: elements with attributes, text by element."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {}
+        self._open: list[str] = []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in ("img", "meta", "source"):
+            self._open.append(tag)
+            self.texts.setdefault(tag, []).append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag, f"</{tag}> closes another element"
+
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            self.texts[self._open[-1]][-1] += data
+
+    def tags(self) -> set[str]:
+        return {tag for tag, _ in self.elements}
+
+    def table(self) -> list[list[str]]:
+        cells = self.texts["th"][4:], self.texts["td"]  # four column heads stand first
+        return [[head, *cells[1][3 * i : 3 * i + 3]] for i, head in enumerate(cells[0])]
+
+
+@pytest.mark.parametrize(
+    ("content", "records", "remark"),
+    [
+        pytest.param(
+            b'{"step": 2, "a": 1}\n{"step": 1, "a": 2}\n',
+            [{"step": 1, "a": 2.0}, {"step": 2, "a": 1.0}],
+            None,
+            id="steps come in order",
+        ),
+        pytest.param(
+            b'{"step": 1, "data": {"a": 1, "step": 9}}\n',
+            [{"step": 1, "a": 1.0}],
+            None,
+            id="verl's file logger",
+        ),
+        pytest.param(
+            b'{"step": 1, "a": 1, "b": 1}\n{"step": 1, "a": 2}\n',
+            [{"step": 1, "a": 2.0, "b": 1.0}],
+            None,
+            id="lines of one step are merged, the later wins",
+        ),
+        pytest.param(
+            b'{"step": 1, "a": 1}\n{"step": 2, "a"',
+            [{"step": 1, "a": 1.0}],
+            "The last line is cut off and was skipped.",
+            id="cut last line",
+        ),
+        pytest.param(
+            b'{"step": 1, "a": 1}',
+            [{"step": 1, "a": 1.0}],
+            None,
+            id="last line complete but for its newline",
+        ),
+        pytest.param(
+            b'{"step": 1, "a": NaN, "b": null, "c": -1e999, "d": 1}\n',
+            [{"step": 1, "d": 1.0}],
+            "Left out, not finite numbers: a (1×), b (1×), c (1×).",
+            id="NaN, the null that orjson writes for it, infinity",
+        ),
+        pytest.param(
+            b'{"step": 1, "a": "x", "b": true, "c": [1]}\n',
+            [{"step": 1}],
+            None,
+            id="what is no number is no metric",
+        ),
+        pytest.param(
+            b'{"a": 1}\n[1]\n{"step": -1}\n{"step": 1.5}\n\n\xff\n' + b"[" * 100_000 + b"\n",
+            [],
+            "Skipped without a readable step: lines 1-4, 6-7.",
+            id="no step, no object, no JSON, nesting without end; an empty line is nothing",
+        ),
+        pytest.param(
+            b'{"step": 1, "a": 1' + b"0" * 400 + b"}\n",
+            [{"step": 1}],
+            "Left out, not finite numbers: a (1×).",
+            id="an integer beyond the range of a float",
+        ),
+    ],
+)
+def test_lines_are_read(content: bytes, records: list[dict], remark: str | None) -> None:
+    found, remarks = parse_metrics(content.splitlines(keepends=True))
+    assert found == records
+    assert remarks == ([] if remark is None else [remark])
+
+
+@given(st.lists(st.binary(max_size=60)))
+def test_reading_never_raises(lines: list[bytes]) -> None:
+    records, remarks = parse_metrics(lines)
+    assert bool(records) or bool(remarks) or not any(line.strip() for line in lines)
+
+
+def test_unicode_line_separators_do_not_cut_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1, "a\u2028b": 1}\n', encoding="utf-8")
+    assert read_metrics(path) == [{"step": 1, "a\u2028b": 1.0}]
+
+
+def test_gaps_are_remarked() -> None:
+    records = [
+        {"step": 0, "val-core/x/reward/mean@1": 0.0},  # validation only: no training step
+        {"step": 1, "a": 1.0, "b": 1.0},
+        {"step": 2, "a": 1.0},
+        {"step": 5, "a": 1.0, "b": 1.0},
+    ]
+    assert gap_remarks(records, ["a", "b"]) == [
+        "No values for steps 3-4.",
+        "Without a value: b at step 2.",
+    ]
+    assert gap_remarks(records[:1], []) == ["No training step yet: validation only."]
+
+
+def test_ranges() -> None:
+    assert ranges([3, 4, 5, 9], "step") == "steps 3-5, 9"
+    assert ranges([7], "line") == "line 7"
+    assert ranges([1, 3, 5, 7, 9, 11, 13], "step") == "steps 1, 3, 5, 7, 9 and 2 more"
+
+
+def test_series_takes_the_first_name_that_the_run_has() -> None:
+    records = [{"step": 1, "old": 1.0}, {"step": 2}, {"step": 3, "old": 3.0}]
+    assert series(records, ("new", "old")) == ([1, 3], [1.0, 3.0])
+    assert series(records, ("new",)) == ([], [])
+
+
+def test_missing_metrics_name_the_path_and_the_mend(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no metrics at .*metrics\.jsonl.*trainer\.logger"):
+        write_report(tmp_path)
+    (tmp_path / "metrics.jsonl").write_text("\n{")
+    with pytest.raises(ValueError, match=r"metrics\.jsonl holds no step yet: wait"):
+        write_report(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
+
+
+def test_page_is_self_contained(tmp_path: Path) -> None:
+    page = Page(write_report(write_run(tmp_path / "run", full=True)))
+    images = [attrs for tag, attrs in page.elements if tag in ("img", "source")]
+    assert len(images) == 2 * len(PANELS)  # light and dark
+    for attrs in images:
+        kind, _, content = str(attrs.get("src") or attrs.get("srcset")).partition(",")
+        assert kind == "data:image/svg+xml;base64"
+        assert b"<svg" in base64.b64decode(content, validate=True)
+    assert not page.tags() & {"script", "link", "iframe", "object"}
+    policy = [a["content"] for t, a in page.elements if t == "meta" and "http-equiv" in a]
+    assert policy == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+    style = page.texts["style"][0]
+    assert "prefers-color-scheme: dark" in style
+    assert "url(" not in style
+    assert "@import" not in style
+    assert (tmp_path / "run/report.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_table_before_and_after(tmp_path: Path) -> None:
+    summary = {
+        "reward_first5": -1.104,
+        "reward_last5": 1.5,
+        "format_rate_before": 0.42,
+        "format_rate_after": 0.97,
+        "name_accuracy_before": 0.5,
+        "name_accuracy_after": 0.25,
+        "exact_match_before": 0.0,
+        "exact_match_after": None,
+        "steps": 8,
+        "seconds": 3720,
+        "preset": "paper",
+        "seed": 3,
+    }
+    page = Page(write_report(write_run(tmp_path / "run", summary=summary)))
+    assert page.table() == [
+        ["Mean training reward, first and last 5 steps", "-1.10", "1.50", "+2.60"],
+        ["Valid format, held-out tasks", "42.0%", "97.0%", "+55.0 points"],
+        ["Right tool names, held-out tasks", "50.0%", "25.0%", "-25.0 points"],
+        ["Exact calls, held-out tasks", "0.0%", "–", "–"],
+    ]
+    facts = dict(zip(page.texts["dt"], page.texts["dd"], strict=True))
+    assert facts == {"preset": "paper", "seed": "3", "steps": "8", "time": "1 h 02 min"}
+
+
+def test_reward_comes_from_the_curves_without_a_summary(tmp_path: Path) -> None:
+    page = Page(write_report(write_run(tmp_path / "run")))
+    # Steps 1-5 of 0.1 * step have the mean 0.3, steps 4-8 have 0.6.
+    assert page.table() == [
+        ["Mean training reward, first and last 5 steps", "0.30", "0.60", "+0.30"]
+    ]
+
+
+def test_model_text_is_shown_as_text(tmp_path: Path) -> None:
+    sample = {
+        "id": HOSTILE,
+        "prompt": HOSTILE,
+        "ground_truth": HOSTILE,
+        "before": HOSTILE,
+        "after": HOSTILE,
+        "before_score": -3,
+        "after_score": 3.5,
+    }
+    run = write_run(tmp_path / "<b>run$x$", summary={"preset": HOSTILE}, samples=[sample])
+    page = Page(write_report(run))
+    assert page.texts["pre"] == [HOSTILE_SHOWN] * 4
+    assert page.texts["h3"] == [HOSTILE_SHOWN]
+    assert page.texts["dd"] == [HOSTILE_SHOWN, "8"]
+    assert page.texts["h4"] == ["before · score -3.00", "after · score 3.50"]
+    assert page.texts["title"] == ["<b>run$x$ · training report"]
+    assert "script" not in page.tags()
+    assert len([tag for tag, _ in page.elements if tag == "img"]) == 1
+
+
+def test_three_samples_are_shown(tmp_path: Path) -> None:
+    samples: list[Any] = [{"id": f"row_{i}", "before": "a", "after": "b"} for i in range(5)]
+    samples.insert(1, "not a sample")
+    samples[0]["prompt"] = [{"role": "user", "content": "hi"}]
+    page = Page(write_report(write_run(tmp_path / "run", samples=samples)))
+    assert page.texts["h3"] == ["row_0", "row_1", "row_2"]
+    assert json.loads(page.texts["pre"][2]) == [{"role": "user", "content": "hi"}]
+
+
+def test_damaged_files_give_remarks(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", samples={"id": 1})
+    (run / "summary.json").write_text('{"steps": 8')
+    with (run / "metrics.jsonl").open("a") as metrics:
+        metrics.write('{"step": 9, "reward/total/mean": NaN, "actor/grad_norm": 1.0}\n{"ste')
+    page = Page(write_report(run))
+    assert page.texts["li"] == [
+        "The last line is cut off and was skipped.",
+        "Left out, not finite numbers: reward/total/mean (1×).",
+        "summary.json is not valid JSON and was left out.",
+        "samples.json is not a list and was left out.",
+        "Without a value: reward/total/mean at step 9, actor/grad_norm at steps 1-8.",
+    ]
+
+
+def test_steps_without_a_known_metric_still_give_a_page(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text('{"step": 0, "something/else": 1}\n')
+    page = Page(write_report(tmp_path))
+    assert "img" not in page.tags()
+    assert not (tmp_path / "report.png").exists()
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+def test_absurd_values_are_drawn(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text(
+        '{"step": 1, "actor/grad_norm": -1e308, "reward/total/mean": 1e308}\n'
+        '{"step": 1e15, "actor/grad_norm": 1e308, "reward/total/mean": 5e-324}\n'
+        '{"step": 1e300, "actor/grad_norm": 1}\n'
+    )
+    page = Page(write_report(tmp_path))
+    assert page.texts["li"] == [
+        "Skipped without a readable step: line 3.",
+        "No values for steps 2-999999999999999.",
+    ]
+
+
+def test_output_replaces_an_older_report(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    output = tmp_path / "elsewhere" / "page.html"
+    assert write_report(run, output) == output
+    first = output.read_bytes()
+    assert write_report(run, output).read_bytes() == first  # equal input, equal bytes
+    assert {path.name for path in output.parent.iterdir()} == {"page.html", "page.png"}
+    with pytest.raises(ValueError, match=r"end it in \.html"):
+        write_report(run, tmp_path / "page.png")
+
+
+def test_a_failed_report_leaves_the_older_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = write_run(tmp_path / "run")
+    output = write_report(run)
+    before = output.read_bytes()
+
+    def disk_full(self: Path, target: Path) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Path, "replace", disk_full)
+    with pytest.raises(OSError, match="no space left"):
+        write_report(run)
+    assert output.read_bytes() == before
+    expected = {"metrics.jsonl", "report.html", "report.png"}
+    assert {path.name for path in run.iterdir()} == expected
+
+
+def test_panels_without_data_are_left_out() -> None:
+    records = [{"step": 1, "critic/score/mean": 0.5, "rest/weight/name": 1.1}]
+    panels = panels_with_data(records)
+    assert [panel.title for panel in panels] == ["Reward and its components", "Region weight"]
+    assert [curve.label for panel in panels for curve in panel.curves] == ["total", "NAME"]
+
+
+def test_validation_panel_takes_verls_names() -> None:
+    records = [
+        {"step": 0, "val-core/org/b/reward/mean@1": 0.1, "val-core/a/reward/mean@1": 0.2},
+        {"step": 5, "val-aux/a/reward/std@2": 0.1},
+    ]
+    (panel,) = panels_with_data(records)
+    assert (panel.title, panel.unit) == ("Validation", "reward/mean@1")
+    assert [curve.label for curve in panel.curves] == ["a", "org/b"]
+
+    records[1].update({f"val-core/{name}/acc/best@2": 0.0 for name in "cdefg"})
+    (panel,) = panels_with_data(records)
+    assert (panel.title, panel.unit) == ("Validation (first 4 of 7)", "value")
+    labels = [curve.label for curve in panel.curves]
+    assert labels == ["a/reward/mean@1", "c/acc/best@2", "d/acc/best@2", "e/acc/best@2"]
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_a_region_has_one_colour_in_every_panel(theme) -> None:
+    records = [step_of_a_run(step) for step in (1, 2)]
+    assert len(set(theme.regions.values()) | set(theme.neutrals)) == 5 + len(theme.neutrals)
+    for panel in panels_with_data(records):
+        svg = panel_svg(panel, records, theme).decode()
+        drawn = {region for region in REGION_NAMES if theme.regions[region] in svg}
+        assert drawn == {curve.region for curve in panel.curves if curve.region is not None}
+
+
+def test_visible_text() -> None:
+    assert visible_text("a\tb\n é ü 漢 😀 <b>") == "a\tb\n é ü 漢 😀 <b>"
+    assert visible_text("\x1b[2J\x7f\x9b\r") == "␛[2J␡⟨U+009B⟩␍"
+    assert visible_text("\u202eabc\u200b") == "⟨U+202E⟩abc⟨U+200B⟩"
+
+
+@given(st.text(alphabet=st.characters()))
+def test_visible_text_can_be_encoded(text: str) -> None:
+    shown = visible_text(text)
+    assert shown.encode("utf-8").decode() == shown
+    assert visible_text(shown) == shown
+
+
+def test_file_logger_and_flat_lines_mix(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1, "data": {"a": 1}}\n{"step": 1, "b": 2}\n')
+    assert load_metrics(path) == ([{"step": 1, "a": 1.0, "b": 2.0}], [])
