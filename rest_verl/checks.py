@@ -94,9 +94,9 @@ def in_force(config: Any, rest: ReSTConfig, trainer: str) -> list[str]:
     """A few lines that say what this run trains with, for the start of the log."""
     loss_mode = _get(config, "actor_rollout_ref.actor.policy_loss.loss_mode", "vanilla")
     aggregation = _get(config, "actor_rollout_ref.actor.loss_agg_mode")
-    note = "" if aggregation == OBJECTIVE_AGGREGATION else f" (the paper's is {OBJECTIVE_AGGREGATION})"
+    paper = "" if aggregation == OBJECTIVE_AGGREGATION else f" (paper: {OBJECTIVE_AGGREGATION})"
     return [
         f"[rest] trainer {trainer}, weights: {describe_weights(config, rest)}",
         f"[rest] advantage {_get(config, 'algorithm.adv_estimator')}, loss {loss_mode}, "
-        f"aggregation {aggregation}{note}",
+        f"aggregation {aggregation}{paper}",
     ]

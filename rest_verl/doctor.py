@@ -11,7 +11,7 @@ from dataclasses import dataclass
 PACKAGES = ("verl", "torch", "vllm", "transformers", "ray", "tensordict", "TransferQueue")
 VERL_VERSION = "0.9.1"
 TRAINERS = ("rest_sync",)
-INSTALL = "install rest_verl into this environment: pip install -e . (CPU: run_scripts/setup_cpu.sh)"
+INSTALL = "install rest_verl here: pip install -e . (CPU: bash run_scripts/setup_cpu.sh)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +52,7 @@ def check_plugin() -> Finding:
     policy = os.environ.get("VERL_USE_EXTERNAL_PLUGINS", "auto")
     if policy not in ("auto", "") and "rest_verl" not in policy.split(","):
         mend = "unset VERL_USE_EXTERNAL_PLUGINS, or add rest_verl to it"
-        return Finding(
-            name=name, ok=False, detail=f"VERL_USE_EXTERNAL_PLUGINS={policy}", mend=mend
-        )
+        return Finding(name=name, ok=False, detail=f"VERL_USE_EXTERNAL_PLUGINS={policy}", mend=mend)
     entry_points = importlib.metadata.entry_points(group="verl.plugins")
     if not any(point.value == "rest_verl.plugin" for point in entry_points):
         return Finding(name=name, ok=False, detail="no verl.plugins entry point", mend=INSTALL)

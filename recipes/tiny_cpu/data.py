@@ -1,9 +1,9 @@
 """The tiny recipe's tasks: short BFCL rows, split once into four parts that never meet.
 
-    warm_start  supervised training of the starting model
-    train       ResT
-    validation  choosing the recipe's settings
-    held_out    the before/after table; nothing is chosen on it
+warm_start  supervised training of the starting model
+train       ResT
+validation  choosing the recipe's settings
+held_out    the before/after table; nothing is chosen on it
 """
 
 from bisect import bisect

@@ -40,7 +40,9 @@ def start_with_induction_head(model: Qwen3ForCausalLM, generator: torch.Generato
     embedding[:, CONSTANT] = CONSTANT_VALUE
     projection = torch.randn(MATCH_SIZE, CODE_SIZE, generator=generator) / CODE_SIZE**0.5
     config = model.config
-    _previous_token_head(model.model.layers[0].self_attn, projection, config.rope_parameters["rope_theta"])
+    _previous_token_head(
+        model.model.layers[0].self_attn, projection, config.rope_parameters["rope_theta"]
+    )
     _match_head(model.model.layers[1].self_attn, projection)
 
 
@@ -68,7 +70,9 @@ def _previous_token_head(attention: torch.nn.Module, projection: Tensor, theta: 
 def _match_head(attention: torch.nn.Module, projection: Tensor) -> None:
     half = attention.head_dim // 2
     quarter = MATCH_SIZE // 2
-    still = torch.cat([torch.arange(half - quarter, half), torch.arange(2 * half - quarter, 2 * half)])
+    still = torch.cat(
+        [torch.arange(half - quarter, half), torch.arange(2 * half - quarter, 2 * half)]
+    )
     query, key = attention.q_proj.weight[: 2 * half], attention.k_proj.weight[: 2 * half]
     query.zero_()
     key.zero_()

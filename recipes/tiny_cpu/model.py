@@ -1,4 +1,4 @@
-"""A byte-level BPE tokenizer and a Qwen3-architecture model of about 2 M parameters, from scratch."""
+"""A byte-level BPE tokenizer and a Qwen3 model of about 2 M parameters, both made from scratch."""
 
 from collections.abc import Iterable
 

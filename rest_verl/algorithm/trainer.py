@@ -114,7 +114,7 @@ class ReSTMixin:
         metrics.update(reward_metrics(scores, extra_fields, is_padding))
 
     def _validate(self) -> dict[str, float]:
-        loader = self.val_dataloader  # type: ignore[has-type]
+        loader = self.val_dataloader
         self.val_dataloader: Any = _MarkedLoader(loader)
         try:
             return super()._validate()  # type: ignore[misc]

@@ -30,7 +30,7 @@ class PlatformCPU(PlatformBase):
     def is_platform_available(self, use_smi_check: bool = False) -> bool:
         return False  # a machine with an accelerator must never end up here by detection
 
-    def current_device(self) -> torch.device:  # verl hands it to Tensor.to; "cpu" has no index
+    def current_device(self) -> torch.device:  # type: ignore[override]  # "cpu" has no index
         return torch.device("cpu")
 
     def device_count(self) -> int:

@@ -6,6 +6,7 @@ Chosen by `reward.reward_manager.name=rest`. Its options are those of RewardConf
 
 from typing import Any
 
+from omegaconf import DictConfig
 from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
@@ -30,7 +31,11 @@ def is_validation(row: dict[str, Any]) -> bool:
 class ReSTRewardManager(RewardManagerBase):
     """Scores the last response of a session; validation always on the fixed scale."""
 
-    def __init__(self, config, tokenizer, compute_score=None, **_: Any) -> None:
+    tokenizer: Any
+
+    def __init__(
+        self, config: DictConfig, tokenizer: Any, compute_score: Any = None, **_: Any
+    ) -> None:
         super().__init__(config, tokenizer, compute_score)
         self.reward_config = reward_config_from(config)
 
@@ -50,7 +55,7 @@ class ReSTRewardManager(RewardManagerBase):
         return {"reward_score": result.score, "reward_extra_info": result.as_dict()}
 
 
-def reward_config_from(config) -> RewardConfig:
+def reward_config_from(config: DictConfig) -> RewardConfig:
     """RewardConfig from verl's config; ValueError on a wrong key or a second reward function."""
     options = config.reward.custom_reward_function
     if options.path is not None:

@@ -1,0 +1,44 @@
+"""A progress bar over verl's file log, until the training process ends.
+
+python -m recipes.tiny_cpu.follow RUN/verl_metrics.jsonl --steps 40 --pid 1234
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import psutil
+from tqdm import tqdm
+
+POLL_SECONDS = 1.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("log", type=Path)
+    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--pid", type=int, required=True)
+    arguments = parser.parse_args()
+    seen = 0
+    bar = tqdm(total=arguments.steps, desc="starting verl, Ray and vLLM", unit="step")
+    with bar:
+        while seen < arguments.steps and psutil.pid_exists(arguments.pid):
+            time.sleep(POLL_SECONDS)
+            text = arguments.log.read_text() if arguments.log.exists() else ""
+            # The part after the last newline may still be being written.
+            records = [json.loads(line) for line in text.split("\n")[:-1]]
+            for record in records[seen + 1 :]:  # the first is the validation before training
+                data = record["data"]
+                bar.set_description("training")
+                bar.set_postfix_str(
+                    f"reward {data['reward/total/mean']:+.2f}, "
+                    f"format {data['reward/format_ok/mean']:.2f}, "
+                    f"names {data['reward/name_match/mean']:.2f}"
+                )
+                bar.update(1)
+                seen += 1
+
+
+if __name__ == "__main__":
+    main()
