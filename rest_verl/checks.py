@@ -1,17 +1,32 @@
 """Is this run's configuration one that ResT can train with? Asked before any worker starts.
 
-Called by the Hydra callback that `+rest=<preset>` brings (in the driver, before Ray starts) and
-again by the trainers. Reads plain config trees, so that it needs neither verl nor Ray.
+`check_config` is called by the Hydra callback that `+rest=<preset>` brings (in the driver, before
+Ray starts) and again by the trainers; `check_arguments` by the Hydra plugin, before Hydra composes.
+Neither needs verl or Ray.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from omegaconf import OmegaConf
+
+from rest_verl.algorithm.presets import refuse_unknown_options
 from rest_verl.algorithm.weighting import ReSTConfig
 
 TRAINER_PREFIX = "rest_"
+DEFAULT_TRAINER = "sync"  # verl's
 OBJECTIVE_AGGREGATION = "seq-mean-token-mean"
+
+SETTINGS_READ = (
+    "algorithm.rest.",
+    "algorithm.adv_estimator=",
+    "algorithm.rollout_correction.bypass_mode=",
+    "actor_rollout_ref.actor.policy_loss.loss_mode=",
+    "trainer.use_v1=",
+    "trainer.v1.trainer_mode=",
+)
+"""How the arguments begin that set what `check_config` reads."""
 
 INCOMPATIBLE_LOSS_MODES = {
     "geo_mean": "it averages log-weights over a sequence, and normalised weights vanish in that",
@@ -58,7 +73,7 @@ def check_config(config: Any) -> ReSTConfig:
             "trainer.use_v1=False: verl's old trainer has no place for token weights. "
             "Remove it or set trainer.use_v1=True"
         )
-    mode = _get(config, "trainer.v1.trainer_mode")
+    mode = _get(config, "trainer.v1.trainer_mode", DEFAULT_TRAINER)
     if not str(mode).startswith(TRAINER_PREFIX):
         raise ReSTConfigError(
             f"trainer.v1.trainer_mode={mode}: only the rest_* trainers apply ResT's token weights. "
@@ -80,6 +95,37 @@ def check_config(config: Any) -> ReSTConfig:
         return ReSTConfig.from_options(dict(_get(config, "algorithm.rest", {})))
     except ValueError as error:
         raise ReSTConfigError(str(error)) from error
+
+
+def check_arguments(arguments: list[str]) -> None:
+    """Checks what no composed configuration shows.
+
+    A misspelt option never gets into one: Hydra refuses it first, with the advice to put a `+` in
+    front. Without `+rest=<preset>` there is no callback that would check the rest. And a preset's
+    label changed by hand looks like a preset.
+
+    Args:
+        arguments: The command line, `sys.argv[1:]`.
+
+    Raises:
+        ReSTConfigError: As `check_config`, or `algorithm.rest.preset` among the arguments.
+    """
+    given = [argument.lstrip("+") for argument in arguments]
+    settings = OmegaConf.from_dotlist([text for text in given if text.startswith(SETTINGS_READ)])
+    options = _get(settings, "algorithm.rest", {})
+    try:
+        refuse_unknown_options(options)
+    except ValueError as error:
+        raise ReSTConfigError(str(error)) from error
+    if "preset" in options:
+        raise ReSTConfigError(
+            "algorithm.rest.preset on the command line changes no weight: +rest=<preset> spells "
+            f"out every field. Use +rest={options['preset']} instead"
+        )
+    # With a configuration file of the user's own, the group may be among its defaults.
+    has_callback = any(text.startswith(("rest=", "-c", "--config")) for text in given)
+    if uses_rest(settings) and not has_callback:
+        check_config(settings)
 
 
 def describe_weights(config: Any, rest: ReSTConfig) -> str:

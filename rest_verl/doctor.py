@@ -13,6 +13,8 @@ VERL_VERSION = "0.9.1"
 TRAINERS = ("rest_sync",)
 INSTALL = "install rest_verl here: pip install -e . (CPU: bash run_scripts/setup_cpu.sh)"
 
+PACKAGES_MEND = "CPU: run_scripts/setup_cpu.sh; GPU: pip install 'rest-verl[gpu]'"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
@@ -34,7 +36,7 @@ def check_packages() -> Iterator[Finding]:
                 name=package,
                 ok=False,
                 detail="not installed",
-                mend="CPU: run_scripts/setup_cpu.sh; GPU: pip install 'rest-verl[gpu]'",
+                mend=PACKAGES_MEND,
             )
             continue
         wrong = package == "verl" and version != VERL_VERSION
@@ -49,8 +51,8 @@ def check_packages() -> Iterator[Finding]:
 def check_plugin() -> Finding:
     """Imports what verl imports, without verl's swallowing."""
     name = "plugin rest_verl.plugin"
-    policy = os.environ.get("VERL_USE_EXTERNAL_PLUGINS", "auto")
-    if policy not in ("auto", "") and "rest_verl" not in policy.split(","):
+    policy = os.environ.get("VERL_USE_EXTERNAL_PLUGINS", "auto").strip().lower()
+    if policy != "auto" and "rest_verl" not in map(str.strip, policy.split(",")):
         mend = "unset VERL_USE_EXTERNAL_PLUGINS, or add rest_verl to it"
         return Finding(name=name, ok=False, detail=f"VERL_USE_EXTERNAL_PLUGINS={policy}", mend=mend)
     entry_points = importlib.metadata.entry_points(group="verl.plugins")
@@ -117,8 +119,13 @@ def examine() -> list[Finding]:
     findings = list(check_packages())
     if not next(finding.ok for finding in findings if finding.name == "verl"):
         return findings
-    findings += [check_plugin(), *check_registries(), check_platform(), check_hydra_group()]
-    return findings
+    try:
+        # First, as verl left them: check_plugin's own import would fill them.
+        registered = [*check_registries(), check_platform()]
+        return [*findings, check_plugin(), *registered, check_hydra_group()]
+    except ImportError as error:
+        detail = f"import failed: {error}"
+        return [*findings, Finding(name="verl", ok=False, detail=detail, mend=PACKAGES_MEND)]
 
 
 def report(findings: list[Finding]) -> str:

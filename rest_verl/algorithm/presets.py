@@ -150,19 +150,24 @@ class ReSTConfig:
         Raises:
             ValueError: Unknown option (named, with the nearest known one), wrong type or range.
         """
-        known = ["preset", *(field.name for field in fields(cls))]
-        for key in options:
-            if key not in known:
-                raise ValueError(
-                    f"unknown option algorithm.rest.{key}; "
-                    f"{_nearest(str(key), known, 'algorithm.rest.')}"
-                    f"known: {', '.join(known)}; remove or correct it"
-                )
+        refuse_unknown_options(options)
         given = {str(key): value for key, value in options.items() if key != "preset"}
         try:
             return cls(**{**_preset_values(options.get("preset", "paper")), **given})
         except ValueError as error:
             raise ValueError(f"algorithm.rest.{error}") from None
+
+
+def refuse_unknown_options(names: Iterable[object]) -> None:
+    """ValueError for a name that `algorithm.rest` has not, with the nearest one and the list."""
+    known = ["preset", *(field.name for field in fields(ReSTConfig))]
+    for name in names:
+        if name not in known:
+            raise ValueError(
+                f"unknown option algorithm.rest.{name}; "
+                f"{_nearest(str(name), known, 'algorithm.rest.')}"
+                f"known: {', '.join(known)}; remove or correct it"
+            )
 
 
 _GAMMAS = ("gamma_format", "gamma_name", "gamma_args", "gamma_think", "gamma_text")

@@ -7,6 +7,7 @@ whatever estimator and loss mode are in force, and multiply rollout-correction w
 are some.
 """
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -69,6 +70,14 @@ class ReSTMixin:
     def progress(self) -> float:
         """ν = step / total_steps ∈ [0, 1]."""
         return min(1.0, self.global_steps / max(1, self.total_training_steps))  # type: ignore[attr-defined]
+
+    def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
+        batch = super()._compute_old_log_prob(batch, metrics=metrics)  # type: ignore[misc]
+        if os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu":
+            from rest_verl.cpu.sampler_check import check_sampler
+
+            check_sampler(metrics)
+        return batch
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         batch = super()._compute_advantage(batch, metrics=metrics)  # type: ignore[misc]
