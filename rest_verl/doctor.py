@@ -68,6 +68,7 @@ def check_plugin() -> Finding:
 
 def check_registries() -> Iterator[Finding]:
     """Each registration, looked up where verl looks it up."""
+    from verl.experimental.agent_loop.agent_loop import _agent_loop_registry
     from verl.experimental.reward_loop.reward_manager.registry import REWARD_MANAGER
     from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, POLICY_LOSS_REGISTRY
     from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
@@ -76,6 +77,7 @@ def check_registries() -> Iterator[Finding]:
     expected.append(("advantage estimator rest", "rest" in ADV_ESTIMATOR_REGISTRY))
     expected += [(f"trainer {name}", name in TRAINER_REGISTRY) for name in TRAINERS]
     expected.append(("reward manager rest", "rest" in REWARD_MANAGER))
+    expected.append(("agent loop rest_single_turn", "rest_single_turn" in _agent_loop_registry))
     for name, present in expected:
         detail = "registered" if present else "not in verl's registry"
         yield Finding(name=name, ok=present, detail=detail, mend=INSTALL)

@@ -12,6 +12,7 @@ if os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu":
 
     rest_verl.cpu.platform.register()
 
+from verl.experimental.agent_loop.agent_loop import register as register_agent_loop
 from verl.experimental.reward_loop.reward_manager import register as register_reward_manager
 from verl.trainer.ppo.core_algos import register_adv_est, register_policy_loss
 from verl.trainer.ppo.v1.trainer_base import register_trainer
@@ -19,9 +20,11 @@ from verl.trainer.ppo.v1.trainer_base import register_trainer
 from rest_verl.algorithm.advantage import verl_advantage
 from rest_verl.algorithm.loss import verl_policy_loss
 from rest_verl.algorithm.trainer import ReSTTrainerSync
+from rest_verl.environments.single_turn import ToolTemplateAgentLoop
 from rest_verl.rewards.manager import ReSTRewardManager
 
 register_policy_loss("rest")(verl_policy_loss)
 register_adv_est("rest")(verl_advantage)
 register_trainer("rest_sync")(ReSTTrainerSync)
 register_reward_manager("rest")(ReSTRewardManager)
+register_agent_loop("rest_single_turn")(ToolTemplateAgentLoop)

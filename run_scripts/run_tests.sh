@@ -10,7 +10,6 @@ if [[ $# -eq 0 ]]; then
   $bin/ruff check .
   $bin/ruff format --check .
   $bin/mypy
-  FUZZ_COUNT=${FUZZ_COUNT:-60000}
-  $bin/python tests/fuzz.py --count "$FUZZ_COUNT" --seed 0
+  $bin/python tests/fuzz.py --count 100000 --seed 0
 fi
 exec $bin/python -m pytest "$@"

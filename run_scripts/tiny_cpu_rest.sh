@@ -71,7 +71,7 @@ set -m # the trainer gets a process group of its own, which clean_up ends
   "trainer.total_training_steps=$steps" \
   "trainer.validation_data_dir=$output/validation" \
   "trainer.default_local_dir=$output/checkpoints" \
-  "ray_kwargs.ray_init._temp_dir=$ray_dir" \
+  "+ray_kwargs.ray_init._temp_dir=$ray_dir" \
   "$@" >"$output/train.log" 2>&1 &
 trainer=$!
 set +m

@@ -54,6 +54,8 @@ def write_dataset(
         OSError: `folder` cannot be written. In both cases nothing new is left behind.
     """
     schema = verl_schema(extra_info)
+    if any("agent_name" in row for rows in splits.values() for row in rows):
+        schema = schema.append(pa.field("agent_name", pa.string()))
     files: dict[str, Any] = {}
     with _made(folder), tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as partial_name:
         partial = Path(partial_name)

@@ -19,6 +19,9 @@ from rest_verl.data.bfcl import BfclRow
 PromptStyle = Literal["toolrl", "chat_template", "compact"]
 STYLES: tuple[PromptStyle, ...] = get_args(PromptStyle)
 
+TEMPLATE_AGENT = "rest_single_turn"
+"""The agent loop of `rest_verl.environments.single_turn`."""
+
 NO_CALL_RESPONSE = "None of the available tools can do this."
 """The response in the reference answer of a row that wants no call."""
 
@@ -130,10 +133,13 @@ def openai_tools(row: BfclRow) -> list[dict[str, Any]]:
 def verl_row(row: BfclRow, style: PromptStyle, *, index: int, split: str) -> dict[str, Any]:
     """The row as verl reads it; one `data_source` a category, so validation reports each.
 
-    `extra_info.tools` is the JSON of `openai_tools` with `chat_template`; with the other styles,
-    whose prompts show the tools, it is empty.
+    `extra_info.tools` is the JSON of `openai_tools` with `chat_template`, whose rows also name the
+    agent loop that hands them to the template; with the other styles, whose prompts show the tools,
+    it is empty.
     """
+    agent = {"agent_name": TEMPLATE_AGENT} if style == "chat_template" else {}
     return {
+        **agent,
         "data_source": f"bfcl_{row.version}/{row.category}",
         "prompt": build_prompt(row, style),
         "ability": "tool_use",

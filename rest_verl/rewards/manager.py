@@ -46,12 +46,17 @@ class ReSTRewardManager(RewardManagerBase):
         ids = item.batch["responses"]
         length = int(item.batch["attention_mask"][-ids.shape[-1] :].sum())
         response = self.tokenizer.decode(ids[:length], skip_special_tokens=True)
-        result = tool_call_reward(
-            response,
-            row["reward_model"]["ground_truth"],
-            step=None if is_validation(row) else int(row["global_steps"]),
-            config=self.reward_config,
-        )
+        try:
+            result = tool_call_reward(
+                response,
+                row["reward_model"]["ground_truth"],
+                step=None if is_validation(row) else int(row["global_steps"]),
+                config=self.reward_config,
+            )
+        except ValueError as error:  # the data's fault: say which row
+            info = row.get("extra_info") or {}
+            name = info.get("id", info.get("index", "without id"))
+            raise ValueError(f"{row.get('data_source')}, row {name}: {error}") from error
         return {"reward_score": result.score, "reward_extra_info": result.as_dict()}
 
 

@@ -268,8 +268,10 @@ def test_unknown_style(build) -> None:
 @pytest.mark.parametrize("style", STYLES)
 def test_verl_row(style: str) -> None:
     row = verl_row(ROW, style, index=7, split="train")
-    tools = json.dumps(openai_tools(ROW)) if style == "chat_template" else ""
+    by_template = style == "chat_template"
+    tools = json.dumps(openai_tools(ROW)) if by_template else ""
     assert row == {
+        **({"agent_name": "rest_single_turn"} if by_template else {}),
         "data_source": "bfcl_v4/multiple",
         "prompt": build_prompt(ROW, style),
         "ability": "tool_use",

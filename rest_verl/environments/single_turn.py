@@ -1,0 +1,29 @@
+"""The agent loop `rest_single_turn`: verl's single turn, with each row's tools in the template.
+
+verl's own single-turn loop gives the chat template no tools. Rows of the prompt style
+`chat_template` carry theirs as JSON in `extra_info.tools` and name this loop in `agent_name`.
+"""
+
+import json
+from typing import Any
+
+from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
+from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
+
+
+class ToolTemplateAgentLoop(SingleTurnAgentLoop):
+    """One is made for each rollout, so a row's tools can live on the object."""
+
+    tools: list[dict[str, Any]] | None = None
+
+    async def run(self, sampling_params: dict[str, Any], **row: Any) -> AgentLoopOutput:
+        """One answer to the row's prompt; a row without tools is prompted as verl would."""
+        tools = (row.get("extra_info") or {}).get("tools")
+        self.tools = json.loads(tools) if tools else None
+        return await super().run(sampling_params, **row)
+
+    async def ct_build_initial_tokens(
+        self, messages: list[dict], tools: list[dict] | None = None, **kwargs: Any
+    ) -> list[int]:
+        """The prompt's ids, from the model's own template with the row's tools."""
+        return await super().ct_build_initial_tokens(messages, tools=tools or self.tools, **kwargs)

@@ -1,0 +1,42 @@
+"""The row's tools reach the model's own chat template."""
+
+import asyncio
+import json
+
+import pytest
+
+pytest.importorskip("verl", reason="the agent loop extends verl's")
+from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
+
+from rest_verl.environments.single_turn import ToolTemplateAgentLoop
+
+TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+
+
+@pytest.mark.parametrize(
+    ("extra_info", "tools"),
+    [
+        ({"tools": json.dumps(TOOLS)}, TOOLS),
+        ({"tools": ""}, None),  # prompt styles that show the tools themselves
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_template_gets_the_rows_tools(
+    monkeypatch: pytest.MonkeyPatch, extra_info: dict | None, tools: list | None
+) -> None:
+    seen = []
+
+    async def build(self, messages, tools=None, **kwargs):
+        seen.append(tools)
+        return [1, 2]
+
+    async def run(self, sampling_params, **row):
+        return await self.ct_build_initial_tokens(row["raw_prompt"])
+
+    monkeypatch.setattr(SingleTurnAgentLoop, "ct_build_initial_tokens", build)
+    monkeypatch.setattr(SingleTurnAgentLoop, "run", run)
+    loop = ToolTemplateAgentLoop.__new__(ToolTemplateAgentLoop)
+    ids = asyncio.run(loop.run({}, raw_prompt=[], extra_info=extra_info))
+    assert ids == [1, 2]
+    assert seen == [tools]

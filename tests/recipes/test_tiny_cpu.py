@@ -1,0 +1,210 @@
+"""The tiny recipe's parts: its splits, the model's start, and the summary of a run."""
+
+import json
+from collections import Counter
+
+import pytest
+import torch
+
+from recipes.tiny_cpu import prepare, warm_start
+from recipes.tiny_cpu.data import SPLITS, fitting, read_tasks, verl_rows
+from recipes.tiny_cpu.induction import start_with_induction_head
+from recipes.tiny_cpu.model import PAD, TAGS, TURN_END, new_model, train_tokenizer
+from recipes.tiny_cpu.summarize import pick_samples, read_answers, read_log, summarise
+from rest_verl.rewards import tool_call_reward
+
+
+@pytest.fixture(scope="module")
+def tasks():
+    pytest.importorskip("bfcl_eval", reason="the tasks are BFCL's")
+    return read_tasks()
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tasks):
+    chosen = [task for task in tasks if task.split == "warm_start"]
+    texts = [message["content"] for task in chosen for message in task.messages]
+    return train_tokenizer([*texts, *(task.answer for task in chosen)])
+
+
+def fresh_model(tokenizer, seed: int, with_head: bool = True):
+    torch.manual_seed(seed)
+    model = new_model(tokenizer)
+    if with_head:
+        start_with_induction_head(model, torch.Generator().manual_seed(seed))
+    return model
+
+
+def test_splits_never_meet(tasks):
+    ids = Counter(task.row.id for task in tasks)
+    assert max(ids.values()) == 1
+    split_of: dict[str, str] = {}
+    for task in tasks:
+        assert split_of.setdefault(task.row.question_key, task.split) == task.split
+    assert set(split_of.values()) == set(SPLITS)
+
+
+def test_splits_are_the_same_every_time(tasks):
+    assert read_tasks() == tasks
+
+
+def test_every_reference_answer_earns_the_maximum(tasks):
+    for task in tasks:
+        ((row, *_),) = [verl_rows([task], task.split)]
+        truth = row["reward_model"]["ground_truth"]
+        assert tool_call_reward(task.answer, truth).score == 4.0, task.row.id
+
+
+def test_rows_carry_their_split(tasks):
+    rows = verl_rows(tasks, "held_out")
+    assert len(rows) == sum(task.split == "held_out" for task in tasks)
+    assert {row["data_source"] for row in rows} == {"held_out"}
+    assert {row["extra_info"]["split"] for row in rows} == {"held_out"}
+    assert [row["extra_info"]["index"] for row in rows] == list(range(len(rows)))
+
+
+def test_tokenizer_keeps_the_tags_and_the_text(tasks, tokenizer):
+    assert len(tokenizer) <= 1024
+    for tag in TAGS:
+        assert len(tokenizer(tag)["input_ids"]) == 1
+    assert (tokenizer.pad_token, tokenizer.eos_token) == (PAD, TURN_END)
+    answer = tasks[0].answer + " 1234 Zürich"
+    ids = tokenizer(answer)["input_ids"]
+    assert tokenizer.decode(ids, skip_special_tokens=True) == answer
+    assert len(tokenizer("1234")["input_ids"]) == 4  # digits stay single
+
+
+def test_long_tasks_are_left_out(tasks, tokenizer):
+    kept = fitting(tasks, tokenizer)
+    assert 0 < len(kept) < len(tasks)
+    for task in kept[:50]:
+        prompt = tokenizer.apply_chat_template(task.messages, add_generation_prompt=True)
+        assert len(prompt["input_ids"]) <= 160
+        assert len(tokenizer(task.answer)["input_ids"]) < 80
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_induction_head_copies(tokenizer, seed):
+    # 40 random ids, then the same again: with the head, the second half follows from the first
+    half = 40
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(10, len(tokenizer), (8, half), generator=generator).repeat(1, 2)
+
+    @torch.no_grad()
+    def accuracy(model) -> float:
+        guess = model.eval()(input_ids=ids).logits[:, half:-1].argmax(-1)
+        return (guess == ids[:, half + 1 :]).float().mean().item()
+
+    assert accuracy(fresh_model(tokenizer, seed)) > 0.6
+    assert accuracy(fresh_model(tokenizer, seed, with_head=False)) < 0.05
+
+
+def test_warm_start_follows_its_seed(tasks, tokenizer, monkeypatch):
+    monkeypatch.setattr(warm_start, "NUM_STEPS", 2)
+    chosen = [task for task in fitting(tasks, tokenizer) if task.split == "warm_start"][:48]
+
+    def trained(seed: int) -> list[torch.Tensor]:
+        model = fresh_model(tokenizer, 0)
+        warm_start.warm_start(model, tokenizer, chosen, seed)
+        return [parameter.detach() for parameter in model.parameters()]
+
+    first, again, other = trained(0), trained(0), trained(1)
+    start = list(fresh_model(tokenizer, 0).parameters())
+    assert all(map(torch.equal, first, again))
+    assert not any(map(torch.equal, first, start))
+    assert not all(map(torch.equal, first, other))
+
+
+def test_a_folder_is_reused_only_if_this_recipe_completed_it(tmp_path):
+    assert not prepare.is_complete(tmp_path)
+    mark = tmp_path / "complete.json"
+    for text in ("", "{", "{}", '{"recipe": "another"}'):
+        mark.write_text(text)
+        assert not prepare.is_complete(tmp_path)
+    mark.write_text(json.dumps({"recipe": prepare.recipe_fingerprint()}))
+    assert prepare.is_complete(tmp_path)
+
+
+CORRELATION = "training/rollout_actor_probs_pearson_corr"
+
+
+def answer(score: float, *rates: float, output: str = "") -> dict:
+    format_ok, name_match, exact_match = rates or (0.0, 0.0, 0.0)
+    return {
+        "score": score,
+        "format_ok": format_ok,
+        "name_match": name_match,
+        "exact_match": exact_match,
+        "output": output,
+    }
+
+
+def test_summary_by_hand():
+    # step 0 is the validation before training: no reward of a training step
+    rewards = [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0]
+    records = [{"step": 0, "val/x": 1.0}]
+    records += [
+        {"step": step, "reward/total/mean": reward, CORRELATION: 1 - 0.001 * step}
+        for step, reward in enumerate(rewards, start=1)
+    ]
+    before = {("p", "a"): answer(-3.0), ("p", "b"): answer(1.0, 1.0, 0.0, 0.0)}
+    after = {("p", "a"): answer(4.0, 1.0, 1.0, 1.0), ("p", "b"): answer(1.0, 1.0, 1.0, 0.0)}
+    assert summarise(records, before, after) == {
+        "reward_first5": -1.0,
+        "reward_last5": 1.0,
+        "format_rate_before": 0.5,
+        "format_rate_after": 1.0,
+        "name_accuracy_before": 0.0,
+        "name_accuracy_after": 1.0,
+        "exact_match_before": 0.0,
+        "exact_match_after": 0.5,
+        "held_out_rows": 2,
+        "sampler_trainer_correlation": pytest.approx(0.993),
+        "steps": 7,
+    }
+
+
+def test_a_run_without_a_step_is_an_error():
+    with pytest.raises(ValueError, match="no training step"):
+        summarise([{"step": 0, "val/x": 1.0}], {}, {})
+
+
+def row(name: str) -> dict:
+    return {"reward_model": {"ground_truth": name}, "extra_info": {"id": f"id_{name}"}}
+
+
+def test_samples_are_the_ends_and_the_middle():
+    changes = {"a": 0.0, "b": -2.0, "c": 5.0, "d": 1.0, "e": 3.0}
+    before = {(f"prompt {name}", name): answer(-1.0, output=f"old {name}") for name in changes}
+    after = {
+        (f"prompt {name}", name): answer(change - 1.0, output=f"new {name}")
+        for name, change in changes.items()
+    }
+    samples = pick_samples([row(name) for name in changes], before, after)
+    assert [sample["ground_truth"] for sample in samples] == ["c", "d", "b"]
+    assert samples[0] == {
+        "id": "id_c",
+        "prompt": "prompt c",
+        "ground_truth": "c",
+        "before": "old c",
+        "after": "new c",
+        "before_score": -1.0,
+        "after_score": 4.0,
+    }
+
+
+def test_few_answers_give_few_samples():
+    key = ("prompt a", "a")
+    samples = pick_samples([row("a")], {key: answer(0.0)}, {key: answer(1.0)})
+    assert [sample["id"] for sample in samples] == ["id_a"]
+
+
+def test_verls_files_are_read(tmp_path):
+    log = tmp_path / "log.jsonl"
+    log.write_text('{"step": 1, "data": {"a": 2.0}}\n\n{"step": 2, "data": {"a": 3.0}}\n')
+    assert read_log(log) == [{"step": 1, "a": 2.0}, {"step": 2, "a": 3.0}]
+    (tmp_path / "validation").mkdir()
+    lines = [{"input": "p", "gts": name, "score": 1.0} for name in "ab"]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "validation" / "40.jsonl").write_text(text)
+    assert read_answers(tmp_path, 40) == {("p", "a"): lines[0], ("p", "b"): lines[1]}

@@ -1,0 +1,145 @@
+"""verl's reward manager `rest`: the schedule's step, the response's end, and its options."""
+
+import asyncio
+import json
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from rest_verl.rewards import RewardConfig
+from rest_verl.rewards.manager import (
+    VALIDATION_MARK,
+    ReSTRewardManager,
+    is_validation,
+    reward_config_from,
+)
+from verl import DataProto
+
+CALL = {"name": "add", "parameters": {"x": 1}}
+RIGHT = f"<think>so</think>\n<tool_call>\n{json.dumps(CALL)}\n</tool_call>"
+WRONG = "?"
+PROMPT_LENGTH = 3
+
+
+class ByteTokenizer:
+    """Id n is the byte n."""
+
+    def decode(self, ids, skip_special_tokens: bool) -> str:
+        assert skip_special_tokens
+        return bytes(ids.tolist()).decode()
+
+
+def manager(path=None, **options) -> ReSTRewardManager:
+    reward = {"custom_reward_function": {"path": path, "reward_kwargs": options}}
+    return ReSTRewardManager(OmegaConf.create({"reward": reward}), ByteTokenizer())
+
+
+def session(*texts: str, garbage: str = "", **columns) -> DataProto:
+    """Rows of one session: left-padded prompt, the text, then ids that attention leaves out."""
+    width = max(map(len, texts)) + len(garbage)
+    responses = torch.zeros(len(texts), width, dtype=torch.long)
+    attention = torch.zeros(len(texts), PROMPT_LENGTH + width, dtype=torch.long)
+    attention[:, 1:PROMPT_LENGTH] = 1
+    for i, text in enumerate(texts):
+        ids = torch.tensor(list((text + garbage).encode()))
+        responses[i, : len(ids)] = ids
+        attention[i, PROMPT_LENGTH : PROMPT_LENGTH + len(text)] = 1
+    rows = {"reward_model": {"ground_truth": RIGHT, "style": "rule"}, "global_steps": 0, **columns}
+    return DataProto.from_dict(
+        tensors={"responses": responses, "attention_mask": attention},
+        non_tensors={
+            name: np.array([value] * len(texts), dtype=object) for name, value in rows.items()
+        },
+    )
+
+
+def score(manager: ReSTRewardManager, data: DataProto) -> float:
+    return asyncio.run(manager.run_single(data))["reward_score"]
+
+
+def test_result_is_what_verl_expects():
+    result = asyncio.run(manager().run_single(session(RIGHT)))
+    assert result == {
+        "reward_score": 4.0,
+        "reward_extra_info": {
+            "score": 4.0,
+            "format": 1.0,
+            "correctness": 3.0,
+            "format_ok": 1.0,
+            "name_match": 1.0,
+            "exact_match": 1.0,
+            "num_calls": 1.0,
+        },
+    }
+
+
+def test_response_ends_where_attention_ends():
+    assert score(manager(), session(RIGHT, garbage="</tool_call> more")) == 4.0
+    # the same text within attention is a malformed answer
+    assert score(manager(), session(RIGHT + "</tool_call> more")) < 4.0
+
+
+def test_last_response_of_a_session_counts():
+    assert score(manager(), session(WRONG, RIGHT)) == 4.0
+    assert score(manager(), session(RIGHT, WRONG)) == -3.0
+
+
+# p = step / 150: format_min min(-2 + 2p, -1), correctness_min -min(2 + p, 3)
+@pytest.mark.parametrize(("step", "expected"), [(0, -4.0), (75, -3.5), (150, -4.0), (900, -4.0)])
+def test_training_follows_the_schedule(step, expected):
+    scheduled = manager(preset="toolrl_scheduled")
+    assert score(scheduled, session(WRONG, global_steps=step)) == pytest.approx(expected)
+
+
+def test_options_change_the_schedule():
+    scheduled = manager(preset="toolrl_scheduled", horizon=10)
+    assert score(scheduled, session(WRONG, global_steps=5)) == pytest.approx(-3.5)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {VALIDATION_MARK: True},
+        {"extra_info": {"split": "validation"}},
+        {"extra_info": {"split": "test"}},
+        {VALIDATION_MARK: True, "extra_info": {"split": "train"}},
+    ],
+)
+def test_validation_is_on_the_fixed_scale(columns):
+    scheduled = manager(preset="toolrl_scheduled")
+    assert score(scheduled, session(WRONG, global_steps=75, **columns)) == -3.0
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({}, False),
+        ({"extra_info": None}, False),
+        ({"extra_info": {"index": 3}}, False),
+        ({"extra_info": {"split": "train"}}, False),
+        ({VALIDATION_MARK: False, "extra_info": {}}, False),
+        ({VALIDATION_MARK: True}, True),
+        ({"extra_info": {"split": "val"}}, True),
+    ],
+)
+def test_is_validation(row, expected):
+    assert is_validation(row) is expected
+
+
+def test_a_second_reward_function_is_refused():
+    with pytest.raises(ValueError, match=r"path=mine\.py is set as well: remove it.*name=naive"):
+        manager(path="mine.py")
+
+
+def test_an_unknown_option_is_refused():
+    with pytest.raises(ValueError, match="unknown reward options horizn; known: preset, .*horizon"):
+        manager(horizn=10)
+
+
+def test_options_may_be_left_out():
+    config = OmegaConf.create({"reward": {"custom_reward_function": {"path": None}}})
+    assert reward_config_from(config) == RewardConfig()
+    config.reward.custom_reward_function.reward_kwargs = None
+    assert reward_config_from(config) == RewardConfig()

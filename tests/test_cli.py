@@ -1,0 +1,51 @@
+"""The command `rest-verl`: exit codes, and one line for a user's error."""
+
+import json
+import logging
+
+import pytest
+
+from rest_verl import doctor
+from rest_verl.cli import main
+from rest_verl.doctor import Finding
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before():
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize(("ok", "code"), [(True, 0), (False, 1)])
+def test_doctor(monkeypatch, capsys, ok, code):
+    finding = Finding(name="verl", ok=ok, detail="0.9.1", mend="install it")
+    monkeypatch.setattr(doctor, "examine", lambda: [finding])
+    assert main(["doctor"]) == code
+    assert capsys.readouterr().out == doctor.report([finding]) + "\n"
+
+
+def test_report(tmp_path, capsys):
+    records = [{"step": step, "reward/total/mean": 0.1 * step} for step in range(3)]
+    lines = [json.dumps(record) for record in records]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    output = tmp_path / "page.html"
+    assert main(["report", str(tmp_path), "--output", str(output)]) == 0
+    assert capsys.readouterr().out.strip() == str(output)
+    assert output.read_text().lower().startswith("<!doctype html>")
+
+
+def test_a_users_error_is_one_line(tmp_path, capsys):
+    assert main(["report", str(tmp_path / "nowhere")]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("rest-verl: ")
+    assert "nowhere" in captured.err
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["unknown"], ["report"]])
+def test_a_wrong_command_says_how_it_is_used(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert "usage: rest-verl" in capsys.readouterr().err

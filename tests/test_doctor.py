@@ -1,0 +1,181 @@
+"""The doctor finds what verl would swallow, and says how to mend it."""
+
+import importlib.metadata
+import os
+from types import SimpleNamespace
+
+import pytest
+from fresh_process import run_python
+
+from rest_verl import doctor
+from rest_verl.doctor import Finding
+
+DOCTOR = "import sys; from rest_verl.cli import main; sys.exit(main(['doctor']))"
+
+
+def line_of(output: str, name: str) -> str:
+    return next(line for line in output.splitlines() if f"  {name}  " in line)
+
+
+def test_healthy_environment(tmp_path):
+    code = """
+import verl, sys
+from verl.experimental.reward_loop.reward_manager.registry import REWARD_MANAGER
+from verl.plugin.platform.platform_manager import PlatformRegistry
+from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, POLICY_LOSS_REGISTRY
+from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
+print(POLICY_LOSS_REGISTRY["rest"].__module__, ADV_ESTIMATOR_REGISTRY["rest"].__module__)
+print(TRAINER_REGISTRY["rest_sync"].__module__, REWARD_MANAGER["rest"].__module__)
+print(PlatformRegistry.get("cpu").__module__)
+"""
+    process = run_python(
+        code + DOCTOR, tmp_path, VERL_PLATFORM="cpu", VERL_USE_EXTERNAL_PLUGINS=None
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    lines = process.stdout.splitlines()
+    assert lines[:3] == [
+        "rest_verl.algorithm.loss rest_verl.algorithm.advantage",
+        "rest_verl.algorithm.trainer rest_verl.rewards.manager",
+        "rest_verl.cpu.platform",
+    ]
+    assert lines[-1] == "all present"
+    assert "MISSING" not in process.stdout
+    assert line_of(process.stdout, "platform").endswith("cpu registered")
+
+
+def test_plugin_that_fails_to_import(tmp_path):
+    code = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Broken(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == "rest_verl.algorithm.loss":
+            raise RuntimeError("broken on purpose")
+
+sys.meta_path.insert(0, Broken())
+"""
+    process = run_python(
+        code + DOCTOR, tmp_path, VERL_PLATFORM="cpu", VERL_USE_EXTERNAL_PLUGINS=None
+    )
+    assert process.returncode == 1
+    plugin = line_of(process.stdout, "plugin rest_verl.plugin")
+    assert plugin.startswith("MISSING")
+    assert plugin.endswith("import failed: RuntimeError: broken on purpose")
+    for name in ("policy loss rest", "advantage estimator rest", "trainer rest_sync"):
+        assert line_of(process.stdout, name).startswith("MISSING")
+    assert line_of(process.stdout, "platform").startswith("ok")  # registered before the failure
+    assert process.stdout.splitlines()[-1].endswith("missing")
+
+
+@pytest.mark.parametrize("package", doctor.PACKAGES)
+def test_missing_package(monkeypatch, package):
+    def version(name: str) -> str:
+        if name == package:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return doctor.VERL_VERSION
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    (missing,) = [finding for finding in doctor.check_packages() if not finding.ok]
+    assert (missing.name, missing.detail) == (package, "not installed")
+    assert "setup_cpu.sh" in missing.mend
+    assert "rest-verl[gpu]" in missing.mend
+
+
+def test_without_verl_only_packages_are_examined(monkeypatch):
+    findings = [Finding(name="verl", ok=False, detail="not installed")]
+    monkeypatch.setattr(doctor, "check_packages", lambda: findings)
+    monkeypatch.setattr(doctor, "check_registries", lambda: pytest.fail("imports verl"))
+    assert doctor.examine() == findings
+
+
+def test_another_version_of_verl(monkeypatch):
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.5.0")
+    (wrong,) = [finding for finding in doctor.check_packages() if not finding.ok]
+    assert (wrong.name, wrong.detail) == ("verl", "0.5.0")
+    assert wrong.mend.endswith(f"pip install verl=={doctor.VERL_VERSION}")
+
+
+def test_a_package_that_does_not_import_is_a_finding(monkeypatch):
+    def broken():
+        raise ModuleNotFoundError("No module named 'ray'")
+
+    monkeypatch.setattr(doctor, "check_registries", broken)
+    last = doctor.examine()[-1]
+    assert not last.ok
+    assert last.detail == "import failed: No module named 'ray'"
+    assert "setup_cpu.sh" in last.mend
+
+
+# As verl reads the variable: trimmed and lower-case, and an empty one loads nothing.
+@pytest.mark.parametrize(
+    ("policy", "ok"),
+    [
+        (None, True),
+        ("auto", True),
+        (" AUTO ", True),
+        ("rest_verl", True),
+        ("other, rest_verl", True),
+        ("", False),
+        ("none", False),
+        ("other", False),
+        ("rest_verl_2", False),
+    ],
+)
+def test_plugins_switched_off(monkeypatch, policy, ok):
+    monkeypatch.delenv("VERL_USE_EXTERNAL_PLUGINS", raising=False)
+    if policy is not None:
+        monkeypatch.setenv("VERL_USE_EXTERNAL_PLUGINS", policy)
+    finding = doctor.check_plugin()
+    assert finding.ok == ok
+    if not ok:
+        assert finding.detail == f"VERL_USE_EXTERNAL_PLUGINS={policy}"
+        assert "VERL_USE_EXTERNAL_PLUGINS" in finding.mend
+
+
+def test_no_entry_point(monkeypatch):
+    monkeypatch.delenv("VERL_USE_EXTERNAL_PLUGINS", raising=False)
+    other = SimpleNamespace(value="other.plugin")
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [other])
+    finding = doctor.check_plugin()
+    assert (finding.ok, finding.detail) == (False, "no verl.plugins entry point")
+    assert "pip install -e ." in finding.mend
+
+
+def test_trainers_refuse_to_start_unregistered(monkeypatch):
+    import rest_verl.plugin  # noqa: F401
+    from verl.trainer.ppo.core_algos import POLICY_LOSS_REGISTRY
+
+    doctor.require_registered()
+    monkeypatch.delitem(POLICY_LOSS_REGISTRY, "rest")
+    with pytest.raises(RuntimeError, match="policy loss rest missing.*rest-verl doctor"):
+        doctor.require_registered()
+
+
+def test_no_accelerator(monkeypatch):
+    import torch
+
+    monkeypatch.delenv("VERL_PLATFORM", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    finding = doctor.check_platform()
+    assert (finding.ok, finding.detail) == (False, "no accelerator")
+    assert "export VERL_PLATFORM=cpu" in finding.mend
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert doctor.check_platform().detail == "cuda"
+    monkeypatch.setenv("VERL_PLATFORM", "npu")
+    assert doctor.check_platform().detail == "npu"
+    assert "VERL_PLATFORM" in os.environ
+
+
+def test_report_by_hand():
+    findings = [
+        Finding(name="verl", ok=True, detail="0.9.1"),
+        Finding(name="platform", ok=False, detail="no accelerator", mend="export it"),
+    ]
+    assert doctor.report(findings) == (
+        "ok       verl      0.9.1\n"
+        "MISSING  platform  no accelerator\n"
+        "                   → export it\n"
+        "1 of 2 missing"
+    )
+    assert doctor.report(findings[:1]) == "ok       verl  0.9.1\nall present"
