@@ -39,6 +39,7 @@ ray_dir=$(mktemp -d /tmp/rest_ray.XXXXXX)
 trainer=
 clean_up() {
   trap - EXIT INT TERM HUP
+  set +e # what has gone already is no error
   [[ -n $trainer ]] && kill -TERM -- "-$trainer" 2>/dev/null
   pkill -TERM -f "$ray_dir" 2>/dev/null
   for _ in {1..20}; do
