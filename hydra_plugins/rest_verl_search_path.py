@@ -1,4 +1,4 @@
-"""Lets `+rest=<preset>` be found by every Hydra application of this environment (verl's included)."""
+"""Lets every Hydra application of this environment (verl's included) find `+rest=<preset>`."""
 
 import sys
 from pathlib import Path

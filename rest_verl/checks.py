@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from rest_verl.algorithm.presets import refuse_unknown_options
 from rest_verl.algorithm.weighting import ReSTConfig
+from rest_verl.rewards.options import reward_config_from
 
 TRAINER_PREFIX = "rest_"
 DEFAULT_TRAINER = "sync"  # verl's
@@ -92,6 +93,8 @@ def check_config(config: Any) -> ReSTConfig:
             f"weights: {INCOMPATIBLE_LOSS_MODES[loss_mode]}. Use rest or vanilla"
         )
     try:
+        if _get(config, "reward.reward_manager.name") == "rest":
+            reward_config_from(config)
         return ReSTConfig.from_options(dict(_get(config, "algorithm.rest", {})))
     except ValueError as error:
         raise ReSTConfigError(str(error)) from error

@@ -9,13 +9,16 @@ from pathlib import Path
 
 def doctor(_: argparse.Namespace) -> int:
     """Prints what is installed and registered; 1 if anything needed is missing."""
-    from rest_verl.doctor import examine
+    from rest_verl.doctor import choose_platform, examine
     from rest_verl.doctor import report as as_text
 
     logging.disable(logging.WARNING)  # verl warns about every engine that is not installed
     warnings.simplefilter("ignore")
+    chose_cpu = choose_platform()
     findings = examine()
     print(as_text(findings))
+    if chose_cpu:
+        print("no accelerator here: examined as the CPU scripts run, with VERL_PLATFORM=cpu")
     return 0 if all(finding.ok for finding in findings) else 1
 
 

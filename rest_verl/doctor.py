@@ -8,6 +8,8 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from rest_verl.chosen_platform import runs_on_cpu
+
 PACKAGES = ("verl", "torch", "vllm", "transformers", "ray", "tensordict", "TransferQueue")
 VERL_VERSION = "0.9.1"
 TRAINERS = ("rest_sync",)
@@ -88,14 +90,27 @@ def check_platform() -> Finding:
     import torch
     from verl.plugin.platform.platform_manager import PlatformRegistry
 
-    chosen = os.environ.get("VERL_PLATFORM", "").strip().lower()
-    if chosen == "cpu":
+    if runs_on_cpu():
         present = PlatformRegistry.get("cpu") is not None
         detail = "cpu registered" if present else "cpu not in verl's registry"
         return Finding(name="platform", ok=present, detail=detail, mend=INSTALL)
-    found = chosen or ("cuda" if torch.cuda.is_available() else "")
+    found = os.environ.get("VERL_PLATFORM") or ("cuda" if torch.cuda.is_available() else "")
     mend = "without an accelerator: export VERL_PLATFORM=cpu"
     return Finding(name="platform", ok=bool(found), detail=found or "no accelerator", mend=mend)
+
+
+def choose_platform() -> bool:
+    """Chooses `cpu` as the CPU scripts do, where nothing is chosen and there is no accelerator.
+
+    Call before verl is imported. True if it did choose.
+    """
+    import torch
+
+    has_npu = hasattr(torch, "npu") and torch.npu.is_available()
+    if os.environ.get("VERL_PLATFORM") or torch.cuda.is_available() or has_npu:
+        return False
+    os.environ["VERL_PLATFORM"] = "cpu"
+    return True
 
 
 def check_hydra_group() -> Finding:

@@ -4,9 +4,9 @@ verl imports this module in the driver and in every Ray worker and swallows what
 :mod:`rest_verl.doctor` reads the registries back, and the trainers do so again when they start.
 """
 
-import os
+from rest_verl.chosen_platform import runs_on_cpu
 
-if os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu":
+if runs_on_cpu():
     # Before any import below: verl's engines ask for the platform while they are imported.
     import rest_verl.cpu.platform
 

@@ -4,12 +4,12 @@ A no-op but where verl runs without an accelerator: nothing of :mod:`rest_verl.c
 machine with one.
 """
 
-import os
+from rest_verl.chosen_platform import runs_on_cpu
 
 
 def register() -> None:
     """Keeps the weights of linear layers in place when verl's platform is `cpu`."""
-    if os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu":
+    if runs_on_cpu():
         from rest_verl.cpu.vllm_weights import keep_weights_in_place
 
         keep_weights_in_place()

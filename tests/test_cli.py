@@ -20,8 +20,12 @@ def logging_as_before():
 def test_doctor(monkeypatch, capsys, ok, code):
     finding = Finding(name="verl", ok=ok, detail="0.9.1", mend="install it")
     monkeypatch.setattr(doctor, "examine", lambda: [finding])
+    monkeypatch.setattr(doctor, "choose_platform", lambda: False)
     assert main(["doctor"]) == code
     assert capsys.readouterr().out == doctor.report([finding]) + "\n"
+    monkeypatch.setattr(doctor, "choose_platform", lambda: True)
+    assert main(["doctor"]) == code
+    assert capsys.readouterr().out.endswith("with VERL_PLATFORM=cpu\n")
 
 
 def test_report(tmp_path, capsys):

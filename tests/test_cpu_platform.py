@@ -1,4 +1,4 @@
-"""verl without an accelerator: the device's answers, vLLM's weights, and the check of the sampler."""
+"""verl without an accelerator: the device's answers, vLLM's weights, the check of the sampler."""
 
 import sys
 from importlib.util import find_spec

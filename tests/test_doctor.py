@@ -89,6 +89,29 @@ def test_without_verl_only_packages_are_examined(monkeypatch):
     assert doctor.examine() == findings
 
 
+def test_registries_are_read_as_verl_left_them(monkeypatch):
+    # the doctor's own import of the plugin must not make up for verl's failed one
+    order = []
+    monkeypatch.setattr(
+        doctor, "check_packages", lambda: [Finding(name="verl", ok=True, detail="")]
+    )
+    for name, is_list in (
+        ("check_plugin", False),
+        ("check_registries", True),
+        ("check_platform", False),
+        ("check_hydra_group", False),
+    ):
+        finding = Finding(name=name, ok=True, detail="")
+        result = [finding] if is_list else finding
+        monkeypatch.setattr(
+            doctor, name, lambda name=name, result=result: (order.append(name), result)[1]
+        )
+    names = [finding.name for finding in doctor.examine()]
+    assert order.index("check_registries") < order.index("check_plugin")
+    assert order.index("check_platform") < order.index("check_plugin")
+    assert sorted(names) == sorted(["verl", *order])
+
+
 def test_another_version_of_verl(monkeypatch):
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.5.0")
     (wrong,) = [finding for finding in doctor.check_packages() if not finding.ok]
@@ -143,12 +166,13 @@ def test_no_entry_point(monkeypatch):
 
 
 def test_trainers_refuse_to_start_unregistered(monkeypatch):
-    import rest_verl.plugin  # noqa: F401
     from verl.trainer.ppo.core_algos import POLICY_LOSS_REGISTRY
+
+    import rest_verl.plugin  # noqa: F401
 
     doctor.require_registered()
     monkeypatch.delitem(POLICY_LOSS_REGISTRY, "rest")
-    with pytest.raises(RuntimeError, match="policy loss rest missing.*rest-verl doctor"):
+    with pytest.raises(RuntimeError, match=r"policy loss rest missing.*rest-verl doctor"):
         doctor.require_registered()
 
 
@@ -165,6 +189,21 @@ def test_no_accelerator(monkeypatch):
     monkeypatch.setenv("VERL_PLATFORM", "npu")
     assert doctor.check_platform().detail == "npu"
     assert "VERL_PLATFORM" in os.environ
+
+
+def test_cpu_is_chosen_where_nothing_else_is_there(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("VERL_PLATFORM", "nvidia")
+    assert not doctor.choose_platform()
+    monkeypatch.setenv("VERL_PLATFORM", "")
+    assert doctor.choose_platform()
+    assert os.environ["VERL_PLATFORM"] == "cpu"
+    monkeypatch.delenv("VERL_PLATFORM")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert not doctor.choose_platform()
+    assert "VERL_PLATFORM" not in os.environ
 
 
 def test_report_by_hand():

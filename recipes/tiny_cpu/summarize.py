@@ -5,6 +5,7 @@ python -m recipes.tiny_cpu.summarize RUN_DIR --preset paper --seed 0 --seconds 6
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
 from statistics import fmean
@@ -57,7 +58,9 @@ def summarise(
         for when, answers in (("before", before), ("after", after)):
             summary[f"{name}_{when}"] = fmean(answer[key] for answer in answers.values())
     summary["held_out_rows"] = len(after)
-    summary["sampler_trainer_correlation"] = min(record[CORRELATION] for record in steps)
+    # verl logs NaN (null) for a batch in which the correlation is undefined.
+    known = [record[CORRELATION] for record in steps if is_number(record.get(CORRELATION))]
+    summary["sampler_trainer_correlation"] = min(known, default=math.nan)
     summary["steps"] = len(steps)
     return summary
 
@@ -71,10 +74,9 @@ def pick_samples(
     change = {key: after[key]["score"] - before[key]["score"] for key in after if key in before}
     ordered = sorted(change, key=lambda key: (change[key], key))
     picks = [ordered[round(i * (len(ordered) - 1) / (NUM_SAMPLES - 1))] for i in (2, 1, 0)]
-    ids = {row["reward_model"]["ground_truth"]: row["extra_info"]["id"] for row in rows}
     return [
         {
-            "id": ids[ground_truth],
+            "id": _row_id(rows, prompt, ground_truth),
             "prompt": prompt,
             "ground_truth": ground_truth,
             "before": before[prompt, ground_truth]["output"],
@@ -84,6 +86,21 @@ def pick_samples(
         }
         for prompt, ground_truth in dict.fromkeys(picks)
     ]
+
+
+def _row_id(rows: list[dict[str, Any]], prompt: str, ground_truth: str) -> str:
+    """The row that verl showed as `prompt`: rows can share a ground truth or a question."""
+    for row in rows:
+        messages = [message["content"] for message in row["prompt"]]
+        if row["reward_model"]["ground_truth"] == ground_truth and all(
+            message in prompt for message in messages
+        ):
+            return row["extra_info"]["id"]
+    raise ValueError(f"no held-out row has this prompt and ground truth: {ground_truth}")
+
+
+def is_number(value: Any) -> bool:
+    return value is not None and not math.isnan(value)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -117,7 +134,7 @@ def main() -> int:
 
     print(json.dumps(summary, indent=2))
     print(f"report: {report}")
-    if summary["sampler_trainer_correlation"] < LEAST_CORRELATION:
+    if not summary["sampler_trainer_correlation"] >= LEAST_CORRELATION:
         print(
             f"sampler and trainer disagree: {CORRELATION} fell to "
             f"{summary['sampler_trainer_correlation']:.4f} (at least {LEAST_CORRELATION} expected)",

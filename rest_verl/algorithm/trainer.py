@@ -7,7 +7,6 @@ whatever estimator and loss mode are in force, and multiply rollout-correction w
 are some.
 """
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,6 +22,7 @@ from verl.workers.utils.padding import response_to_nested
 from rest_verl.algorithm.regions import RegionLabeler
 from rest_verl.algorithm.weighting import token_weights
 from rest_verl.checks import check_config, in_force
+from rest_verl.chosen_platform import runs_on_cpu
 from rest_verl.doctor import require_registered
 from rest_verl.rewards.manager import VALIDATION_MARK
 
@@ -73,7 +73,7 @@ class ReSTMixin:
 
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         batch = super()._compute_old_log_prob(batch, metrics=metrics)  # type: ignore[misc]
-        if os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu":
+        if runs_on_cpu():
             from rest_verl.cpu.sampler_check import check_sampler
 
             check_sampler(metrics)

@@ -22,8 +22,6 @@ class ToolTemplateAgentLoop(SingleTurnAgentLoop):
         self.tools = json.loads(tools) if tools else None
         return await super().run(sampling_params, **row)
 
-    async def ct_build_initial_tokens(
-        self, messages: list[dict], tools: list[dict] | None = None, **kwargs: Any
-    ) -> list[int]:
+    async def ct_build_initial_tokens(self, messages: list[dict], **kwargs: Any) -> list[int]:  # type: ignore[override]
         """The prompt's ids, from the model's own template with the row's tools."""
-        return await super().ct_build_initial_tokens(messages, tools=tools or self.tools, **kwargs)
+        return await super().ct_build_initial_tokens(messages, **{"tools": self.tools, **kwargs})

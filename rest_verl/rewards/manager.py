@@ -10,7 +10,8 @@ from omegaconf import DictConfig
 from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
-from rest_verl.rewards import RewardConfig, tool_call_reward
+from rest_verl.rewards import tool_call_reward
+from rest_verl.rewards.options import reward_config_from
 
 VALIDATION_MARK = "rest_validation"
 """Column that the `rest_*` trainers add to validation batches."""
@@ -58,15 +59,3 @@ class ReSTRewardManager(RewardManagerBase):
             name = info.get("id", info.get("index", "without id"))
             raise ValueError(f"{row.get('data_source')}, row {name}: {error}") from error
         return {"reward_score": result.score, "reward_extra_info": result.as_dict()}
-
-
-def reward_config_from(config: DictConfig) -> RewardConfig:
-    """RewardConfig from verl's config; ValueError on a wrong key or a second reward function."""
-    options = config.reward.custom_reward_function
-    if options.path is not None:
-        raise ValueError(
-            "reward.reward_manager.name=rest scores by itself, but "
-            f"reward.custom_reward_function.path={options.path} is set as well: "
-            "remove it, or use reward.reward_manager.name=naive"
-        )
-    return RewardConfig.from_options(dict(options.get("reward_kwargs") or {}))

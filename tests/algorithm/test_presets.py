@@ -113,7 +113,7 @@ def test_yaml_is_complete_and_agrees(name):
     text = (GROUP / f"{name}.yaml").read_text()
     assert text.startswith("# @package _global_\n")
     content = yaml.safe_load(text)
-    assert set(content) == {"algorithm", "trainer", "actor_rollout_ref"}
+    assert set(content) == {"algorithm", "trainer", "actor_rollout_ref", "hydra"}
     options = content["algorithm"]["rest"]
     assert list(options) == ["preset", *(field.name for field in fields(ReSTConfig))]
     assert options == {"preset": name, **asdict(ReSTConfig.preset(name))}

@@ -280,7 +280,7 @@ def test_the_sampler_is_checked_on_a_cpu_only(monkeypatch, platform, correlation
     monkeypatch.setattr(Parent, "correlation", correlation)
     instance, meta = Trainer(ReSTConfig()), batch()
     if stops:
-        with pytest.raises(RuntimeError, match="rollout_actor_probs_pearson_corr is 0.5"):
+        with pytest.raises(RuntimeError, match=r"rollout_actor_probs_pearson_corr is 0\.5"):
             instance._compute_old_log_prob(meta, metrics={})
     else:
         assert instance._compute_old_log_prob(meta, metrics={}) is meta

@@ -27,6 +27,15 @@ def tokenizer(tasks):
     return train_tokenizer([*texts, *(task.answer for task in chosen)])
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Threads that wait for each other on busy cores make small models many times slower."""
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(num_threads)
+
+
 def fresh_model(tokenizer, seed: int, with_head: bool = True):
     torch.manual_seed(seed)
     model = new_model(tokenizer)
@@ -50,7 +59,7 @@ def test_splits_are_the_same_every_time(tasks):
 
 def test_every_reference_answer_earns_the_maximum(tasks):
     for task in tasks:
-        ((row, *_),) = [verl_rows([task], task.split)]
+        (row,) = verl_rows([task], task.split)
         truth = row["reward_model"]["ground_truth"]
         assert tool_call_reward(task.answer, truth).score == 4.0, task.row.id
 
@@ -101,6 +110,7 @@ def test_induction_head_copies(tokenizer, seed):
 
 def test_warm_start_follows_its_seed(tasks, tokenizer, monkeypatch):
     monkeypatch.setattr(warm_start, "NUM_STEPS", 2)
+    monkeypatch.setattr(warm_start, "BATCH_SIZE", 4)
     chosen = [task for task in fitting(tasks, tokenizer) if task.split == "warm_start"][:48]
 
     def trained(seed: int) -> list[torch.Tensor]:
@@ -169,8 +179,12 @@ def test_a_run_without_a_step_is_an_error():
         summarise([{"step": 0, "val/x": 1.0}], {}, {})
 
 
-def row(name: str) -> dict:
-    return {"reward_model": {"ground_truth": name}, "extra_info": {"id": f"id_{name}"}}
+def row(name: str, question: str | None = None, row_id: str | None = None) -> dict:
+    return {
+        "prompt": [{"role": "user", "content": question or f"prompt {name}"}],
+        "reward_model": {"ground_truth": name},
+        "extra_info": {"id": row_id or f"id_{name}"},
+    }
 
 
 def test_samples_are_the_ends_and_the_middle():
@@ -197,6 +211,13 @@ def test_few_answers_give_few_samples():
     key = ("prompt a", "a")
     samples = pick_samples([row("a")], {key: answer(0.0)}, {key: answer(1.0)})
     assert [sample["id"] for sample in samples] == ["id_a"]
+
+
+def test_rows_with_one_ground_truth_keep_their_ids():
+    rows = [row("a", "first", "id_1"), row("a", "second", "id_2")]
+    answers = {("user\nfirst", "a"): answer(0.0), ("user\nsecond", "a"): answer(1.0)}
+    samples = pick_samples(rows, {key: answer(0.0) for key in answers}, answers)
+    assert [sample["id"] for sample in samples] == ["id_2", "id_1"]
 
 
 def test_verls_files_are_read(tmp_path):

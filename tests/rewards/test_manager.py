@@ -7,15 +7,11 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
+from verl import DataProto
 
 from rest_verl.rewards import RewardConfig
-from rest_verl.rewards.manager import (
-    VALIDATION_MARK,
-    ReSTRewardManager,
-    is_validation,
-    reward_config_from,
-)
-from verl import DataProto
+from rest_verl.rewards.manager import VALIDATION_MARK, ReSTRewardManager, is_validation
+from rest_verl.rewards.options import reward_config_from
 
 CALL = {"name": "add", "parameters": {"x": 1}}
 RIGHT = f"<think>so</think>\n<tool_call>\n{json.dumps(CALL)}\n</tool_call>"
@@ -134,7 +130,9 @@ def test_a_second_reward_function_is_refused():
 
 
 def test_an_unknown_option_is_refused():
-    with pytest.raises(ValueError, match="unknown reward options horizn; known: preset, .*horizon"):
+    with pytest.raises(
+        ValueError, match=r"unknown reward options horizn; known: preset, .*horizon"
+    ):
         manager(horizn=10)
 
 
@@ -143,3 +141,14 @@ def test_options_may_be_left_out():
     assert reward_config_from(config) == RewardConfig()
     config.reward.custom_reward_function.reward_kwargs = None
     assert reward_config_from(config) == RewardConfig()
+
+
+def test_a_malformed_ground_truth_names_its_row():
+    data = session(
+        WRONG,
+        reward_model={"ground_truth": "{", "style": "rule"},
+        data_source="bfcl_v4/simple_python",
+        extra_info={"id": "simple_python_1"},
+    )
+    with pytest.raises(ValueError, match=r"^bfcl_v4/simple_python, row simple_python_1: "):
+        score(manager(), data)
