@@ -29,17 +29,23 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     return [{"step": line["step"], **line["data"]} for line in lines]
 
 
-def read_answers(run: Path, step: int) -> dict[tuple[str, str], dict[str, Any]]:
-    """verl's dumped validation answers of `step`, by prompt and ground truth."""
-    lines = (run / "validation" / f"{step}.jsonl").read_text().splitlines()
-    answers = [json.loads(line) for line in lines]
-    return {(answer["input"], answer["gts"]): answer for answer in answers}
+Answers = dict[tuple[str, str], list[dict[str, Any]]]
+"""What verl dumped of a validation: each row's answers, by prompt and ground truth."""
+
+
+def read_answers(run: Path, step: int) -> Answers:
+    """The validation answers of `step`, as sampled: several a row."""
+    answers: Answers = {}
+    for line in (run / "validation" / f"{step}.jsonl").read_text().splitlines():
+        answer = json.loads(line)
+        answers.setdefault((answer["input"], answer["gts"]), []).append(answer)
+    return answers
 
 
 def summarise(
     records: list[dict[str, Any]],
-    before: dict[tuple[str, str], dict[str, Any]],
-    after: dict[tuple[str, str], dict[str, Any]],
+    before: Answers,
+    after: Answers,
 ) -> dict[str, Any]:
     """Rewards of the first and last steps, rates on the held-out rows, and the run's health.
 
@@ -56,8 +62,9 @@ def summarise(
     }
     for name, key in RATES.items():
         for when, answers in (("before", before), ("after", after)):
-            summary[f"{name}_{when}"] = fmean(answer[key] for answer in answers.values())
+            summary[f"{name}_{when}"] = _mean(key, answers)
     summary["held_out_rows"] = len(after)
+    summary["held_out_answers"] = sum(map(len, after.values()))
     # verl logs NaN (null) for a batch in which the correlation is undefined.
     known = [record[CORRELATION] for record in steps if is_number(record.get(CORRELATION))]
     summary["sampler_trainer_correlation"] = min(known, default=math.nan)
@@ -67,11 +74,15 @@ def summarise(
 
 def pick_samples(
     rows: list[dict[str, Any]],
-    before: dict[tuple[str, str], dict[str, Any]],
-    after: dict[tuple[str, str], dict[str, Any]],
+    before: Answers,
+    after: Answers,
 ) -> list[dict[str, Any]]:
-    """The held-out answers of least, median and greatest change in score: no choice by taste."""
-    change = {key: after[key]["score"] - before[key]["score"] for key in after if key in before}
+    """First answers to the held-out rows of greatest, median and least change in mean score."""
+    change = {
+        key: _mean("score", {key: after[key]}) - _mean("score", {key: before[key]})
+        for key in after
+        if key in before
+    }
     ordered = sorted(change, key=lambda key: (change[key], key))
     picks = [ordered[round(i * (len(ordered) - 1) / (NUM_SAMPLES - 1))] for i in (2, 1, 0)]
     return [
@@ -79,13 +90,17 @@ def pick_samples(
             "id": _row_id(rows, prompt, ground_truth),
             "prompt": prompt,
             "ground_truth": ground_truth,
-            "before": before[prompt, ground_truth]["output"],
-            "after": after[prompt, ground_truth]["output"],
-            "before_score": before[prompt, ground_truth]["score"],
-            "after_score": after[prompt, ground_truth]["score"],
+            "before": before[prompt, ground_truth][0]["output"],
+            "after": after[prompt, ground_truth][0]["output"],
+            "before_score": before[prompt, ground_truth][0]["score"],
+            "after_score": after[prompt, ground_truth][0]["score"],
         }
         for prompt, ground_truth in dict.fromkeys(picks)
     ]
+
+
+def _mean(key: str, answers: Answers) -> float:
+    return fmean(answer[key] for several in answers.values() for answer in several)
 
 
 def _row_id(rows: list[dict[str, Any]], prompt: str, ground_truth: str) -> str:

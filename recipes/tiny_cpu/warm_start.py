@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from recipes.tiny_cpu.data import Task
 
-NUM_STEPS = 280
+NUM_STEPS = 320
 BATCH_SIZE = 16
 LEARNING_RATE = 2e-3
 RAMP_STEPS = 10

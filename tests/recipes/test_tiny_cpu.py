@@ -138,15 +138,17 @@ def test_a_folder_is_reused_only_if_this_recipe_completed_it(tmp_path):
 CORRELATION = "training/rollout_actor_probs_pearson_corr"
 
 
-def answer(score: float, *rates: float, output: str = "") -> dict:
+def answer(score: float, *rates: float, output: str = "") -> list[dict]:
     format_ok, name_match, exact_match = rates or (0.0, 0.0, 0.0)
-    return {
-        "score": score,
-        "format_ok": format_ok,
-        "name_match": name_match,
-        "exact_match": exact_match,
-        "output": output,
-    }
+    return [
+        {
+            "score": score,
+            "format_ok": format_ok,
+            "name_match": name_match,
+            "exact_match": exact_match,
+            "output": output,
+        }
+    ]
 
 
 def test_summary_by_hand():
@@ -169,6 +171,7 @@ def test_summary_by_hand():
         "exact_match_before": 0.0,
         "exact_match_after": 0.5,
         "held_out_rows": 2,
+        "held_out_answers": 2,
         "sampler_trainer_correlation": pytest.approx(0.993),
         "steps": 7,
     }
@@ -228,4 +231,4 @@ def test_verls_files_are_read(tmp_path):
     lines = [{"input": "p", "gts": name, "score": 1.0} for name in "ab"]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / "validation" / "40.jsonl").write_text(text)
-    assert read_answers(tmp_path, 40) == {("p", "a"): lines[0], ("p", "b"): lines[1]}
+    assert read_answers(tmp_path, 40) == {("p", "a"): [lines[0]], ("p", "b"): [lines[1]]}
