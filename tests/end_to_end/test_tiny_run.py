@@ -16,6 +16,8 @@ SCRIPT = ROOT / "run_scripts" / "tiny_cpu_rest.sh"
 STEPS = 3
 SMALL = ["data.train_batch_size=4", "actor_rollout_ref.actor.ppo_mini_batch_size=4"]
 SMALL += ["actor_rollout_ref.rollout.n=4", "data.val_max_samples=24"]
+SMALL += ["actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=16"]
+SMALL += ["actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=16"]
 # The registered estimator and loss, so that verl calls both for real.
 SMALL += ["algorithm.adv_estimator=rest", "actor_rollout_ref.actor.policy_loss.loss_mode=rest"]
 
