@@ -112,6 +112,8 @@ def test_interrupting_leaves_no_process_behind(tmp_path: Path) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        # A shell cannot trap what was ignored when it started, as in a background job.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     log = tmp_path / "train.log"
     deadline = time.monotonic() + 240
