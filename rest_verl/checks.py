@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from omegaconf import OmegaConf
+from yaml import YAMLError
 
 from rest_verl.algorithm.presets import refuse_unknown_options
 from rest_verl.algorithm.weighting import ReSTConfig
@@ -114,7 +115,11 @@ def check_arguments(arguments: list[str]) -> None:
         ReSTConfigError: As `check_config`, or `algorithm.rest.preset` among the arguments.
     """
     given = [argument.lstrip("+") for argument in arguments]
-    settings = OmegaConf.from_dotlist([text for text in given if text.startswith(SETTINGS_READ)])
+    try:
+        read = [text for text in given if text.startswith(SETTINGS_READ)]
+        settings = OmegaConf.from_dotlist(read)
+    except YAMLError:
+        return  # no value at all; Hydra says so next, and where
     options = _get(settings, "algorithm.rest", {})
     try:
         refuse_unknown_options(options)

@@ -229,3 +229,7 @@ def test_in_force_lines():
 
 def test_a_preset_as_it_is_has_nothing_to_add():
     assert describe_weights({}, ReSTConfig()) == "preset paper"
+
+
+def test_a_value_that_does_not_parse_is_left_to_hydra():
+    check_arguments(["+rest=paper", "algorithm.rest.w_max=[1"])
