@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rest_verl.rewards.calls import ParsedResponse
+from rest_verl.tool_calls import ParsedResponse
 from rest_verl.rewards.ground_truth import GroundTruth
 
 _hermes_calls = re.compile("(?:Tt)?(?:Cc)+").fullmatch

@@ -15,7 +15,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn
 
-from rest_verl.rewards.calls import decode_json, parse_response
+from rest_verl.tool_calls import decode_json, parse_response
 from rest_verl.rewards.values import ValueTest, allowed_values, equal_to, may_be_left_out
 
 FORMATS = ("toolrl", "chat_template")
