@@ -1,0 +1,94 @@
+"""What a tool environment is: one conversation's tools, user messages, state and verdicts.
+
+The agent loop `rest_tool_env` makes one environment for each rollout and drives it: it gives the
+model the user message of turn 0, runs the calls of each assistant message in order, and when a
+message holds no call, ends the turn and asks for the next user message. A class becomes known to
+rows of a data set (`extra_info.environment`) by `register_environment`; nothing is ever imported or
+looked up by a name that the model wrote.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+
+class Verdict(NamedTuple):
+    """What became of one user turn."""
+
+    right: bool
+    judged: bool = True
+    """False for a turn that the rules leave unjudged; it then counts as right."""
+    right_calls: float = 0.0
+    """Share of the turn's expected calls that were made, in [0, 1]: partial credit."""
+    reason: str = ""
+    """Why the turn is wrong, in a few words."""
+
+
+class ToolEnvironment(Protocol):
+    """One rollout's own state. Made as `cls(task)`, `task` being the row's task as a dict."""
+
+    @property
+    def tools(self) -> list[dict[str, Any]]:
+        """Tools offered now, in OpenAI's layout; they may grow between turns."""
+
+    def user_message(self, turn: int) -> str | None:
+        """What the user says at `turn` (from 0, in order, once each); None: the conversation is
+        over."""
+
+    def call(self, name: str, arguments: dict[str, Any]) -> str:
+        """The observation of one call. Whatever it raises the model sees as an error."""
+
+    def end_turn(self) -> None:
+        """The model made no further call in this turn."""
+
+    def outcome(self) -> list[Verdict]:
+        """A verdict for every turn of the task; turns that were never reached are wrong."""
+
+    def score(self) -> float:
+        """The reward of the whole conversation, 1 being best."""
+
+
+EnvironmentClass = TypeVar("EnvironmentClass", bound=Callable[[dict[str, Any]], ToolEnvironment])
+
+_environments: dict[str, Callable[[dict[str, Any]], ToolEnvironment]] = {}
+
+
+def register_environment(name: str) -> Callable[[EnvironmentClass], EnvironmentClass]:
+    """Class decorator: makes the environment known as `name`.
+
+    A module of one's own is loaded in all of verl's processes by `VERL_USE_EXTERNAL_MODULES`.
+
+    Raises:
+        ValueError: the name belongs to another class.
+    """
+
+    def decorate(cls: EnvironmentClass) -> EnvironmentClass:
+        known = _environments.setdefault(name, cls)
+        # A module can be loaded twice under one name, as a script and by import.
+        if getattr(known, "__qualname__", None) != getattr(cls, "__qualname__", None):
+            raise ValueError(f"environment {name!r} is registered already, as {known!r}")
+        return cls
+
+    return decorate
+
+
+def make_environment(name: str, task: Mapping[str, Any]) -> ToolEnvironment:
+    """A fresh environment for one rollout.
+
+    Raises:
+        ValueError: no environment of that name.
+    """
+    try:
+        cls = _environments[name]
+    except KeyError:
+        known = ", ".join(sorted(_environments)) or "none"
+        raise ValueError(
+            f"unknown environment {name!r}; registered: {known}. Name the module that registers it "
+            "in VERL_USE_EXTERNAL_MODULES"
+        ) from None
+    return cls(dict(task))
+
+
+def dense_score(outcome: list[Verdict], call_share: float) -> float:
+    """The share of turns right; a wrong turn counts `call_share` times its share of right calls."""
+    values = [1.0 if v.right else call_share * v.right_calls for v in outcome]
+    return sum(values) / len(values) if values else 0.0
