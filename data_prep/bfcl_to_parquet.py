@@ -1,9 +1,15 @@
-"""Writes BFCL's single-turn categories as verl rows: train, validation and a manifest.
+"""Writes BFCL's categories as verl rows: train, validation and a manifest.
 
     python data_prep/bfcl_to_parquet.py --output-dir data/bfcl --prompt-style toolrl
+    python data_prep/bfcl_to_parquet.py --output-dir data/bfcl_multi_turn --categories multi_turn
+
+Without --categories all single-turn categories are written. `multi_turn` stands for the four
+multi-turn ones, whose rows are run by the agent loop `rest_tool_env`.
 
 Two runs with the same data and options write the same bytes. Rows that ask the same question, which
-BFCL has across categories, fall on the same side of the split.
+BFCL has across categories, fall on the same side of the split, and so do the variants of one
+conversation in the multi-turn categories. A multi-turn row whose own answer does not earn the
+maximum is left out and named in the manifest.
 """
 
 from pathlib import Path
@@ -12,8 +18,18 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from rest_verl.data import BfclSource, PromptStyle, validation_keys, verl_row
-from rest_verl.data.parquet import BFCL_EXTRA_INFO, write_dataset
+from rest_verl.data import (
+    MULTI_TURN_CATEGORIES,
+    BfclRow,
+    BfclSource,
+    PromptStyle,
+    validation_keys,
+    verl_row,
+)
+from rest_verl.data.bfcl import package_release
+from rest_verl.data.bfcl_multi_turn import MultiTurnRow, multi_turn_row
+from rest_verl.data.bfcl_replay import replay_category
+from rest_verl.data.parquet import BFCL_EXTRA_INFO, ENVIRONMENT_EXTRA_INFO, write_dataset
 
 
 def main(
@@ -24,7 +40,10 @@ def main(
     ] = None,
     categories: Annotated[
         list[str] | None,
-        typer.Option(help="Separated by commas, or repeated; default: all single-turn ones."),
+        typer.Option(
+            help="Separated by commas, or repeated; multi_turn for all multi-turn ones. "
+            "Default: all single-turn ones."
+        ),
     ] = None,
     prompt_style: Annotated[
         PromptStyle, typer.Option(help="How tools are shown and answers written.")
@@ -36,14 +55,26 @@ def main(
         source = BfclSource.open(data_dir)
         asked = [name.strip() for option in categories or [] for name in option.split(",")]
         chosen = source.select(asked)
-        progress = tqdm(chosen, "read", unit="category", disable=None)
-        rows = [row for category in progress for row in source.read(category)]
+        rows: list[BfclRow | MultiTurnRow] = []
+        left_out: dict[str, str] = {}
+        not_offered: dict[str, list[str]] = {}
+        for category in tqdm(chosen, "read", unit="category", disable=None):
+            if category not in MULTI_TURN_CATEGORIES:
+                rows += source.read(category)
+                continue
+            played = replay_category(source, category)
+            rows += played.rows
+            left_out |= played.left_out
+            not_offered |= {
+                d.id: names for d in played.dialogues if (names := d.calls_not_offered())
+            }
         held_out = validation_keys((row.question_key for row in rows), val_fraction, seed)
         splits: dict[str, list[dict]] = {"train": [], "validation": []}
         counts = {category: dict.fromkeys(splits, 0) for category in chosen}
         for index, row in enumerate(tqdm(rows, "build", unit="row", disable=None)):
             split = "validation" if row.question_key in held_out else "train"
-            splits[split].append(verl_row(row, prompt_style, index=index, split=split))
+            build = multi_turn_row if isinstance(row, MultiTurnRow) else verl_row
+            splits[split].append(build(row, prompt_style, index=index, split=split))
             counts[row.category][split] += 1
         manifest = {
             "source": {
@@ -57,12 +88,24 @@ def main(
             "validation_fraction": val_fraction,
             "counts": counts,
         }
-        write_dataset(output_dir, splits, BFCL_EXTRA_INFO, manifest)
+        extra_info = BFCL_EXTRA_INFO
+        if set(chosen) & set(MULTI_TURN_CATEGORIES):
+            extra_info = ENVIRONMENT_EXTRA_INFO
+            manifest["multi_turn"] = {
+                "bfcl_eval_release": package_release(),
+                "left_out": left_out,
+                "answers_call_functions_not_offered": not_offered,
+            }
+        write_dataset(output_dir, splits, extra_info, manifest)
     except (ValueError, OSError) as error:
         typer.echo(f"bfcl_to_parquet: {error}", err=True)
         raise typer.Exit(1) from None
     for category, count in counts.items():
         typer.echo(f"{category:24}{count['train']:6} train{count['validation']:6} validation")
+    for reason in left_out.values():
+        typer.echo(f"left out: {reason}")
+    for row_id, names in not_offered.items():
+        typer.echo(f"{row_id}: its answer calls {', '.join(names)}, not offered at that point")
     typer.echo(f"BFCL {source.version}, {len(rows)} rows, written to {output_dir}")
 
 

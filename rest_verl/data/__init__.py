@@ -1,12 +1,13 @@
 """Data sets as verl rows: readers, prompts, splits and the parquet writer.
 
-`rest_verl.data.parquet` needs pyarrow; everything else needs the standard library only.
+What is exported here needs the standard library only. `rest_verl.data.parquet` needs pyarrow, and
+`rest_verl.data.bfcl_replay` bfcl-eval (installed without its dependencies) and mpmath.
 """
 
-from rest_verl.data.bfcl import CATEGORIES, BfclRow, BfclSource
+from rest_verl.data.bfcl import CATEGORIES, MULTI_TURN_CATEGORIES, BfclRow, BfclSource
+from rest_verl.data.conversations import environment_row
+from rest_verl.data.dialogues import Dialogue, Message, read_dialogues
 from rest_verl.data.prompts import (
-    STYLES,
-    PromptStyle,
     build_prompt,
     ground_truth,
     openai_tools,
@@ -14,18 +15,30 @@ from rest_verl.data.prompts import (
     verl_row,
 )
 from rest_verl.data.splits import split_position, validation_keys
+from rest_verl.data.steps import Step, split_steps, step_row
+from rest_verl.data.styles import STYLES, PromptStyle
+from rest_verl.data.tools import describe_tools
 
 __all__ = [
     "CATEGORIES",
+    "MULTI_TURN_CATEGORIES",
     "STYLES",
     "BfclRow",
     "BfclSource",
+    "Dialogue",
+    "Message",
     "PromptStyle",
+    "Step",
     "build_prompt",
+    "describe_tools",
+    "environment_row",
     "ground_truth",
     "openai_tools",
+    "read_dialogues",
     "reference_answer",
     "split_position",
+    "split_steps",
+    "step_row",
     "validation_keys",
     "verl_row",
 ]

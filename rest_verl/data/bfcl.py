@@ -1,9 +1,10 @@
-"""Reads the single-turn categories of BFCL, versions 3 and 4, refusing anything incomplete.
+"""Finds BFCL's data, versions 3 and 4, and reads its single-turn categories.
 
 A category is a file of questions, `BFCL_v4_<category>.json`, and one of answers with the same name
 under `possible_answer/`, both JSON lines. The files come from the installed package `bfcl-eval` or
 from a folder of the user's. The package is located but never imported: its modules pull in model
-clients and create folders where they lie.
+clients and create folders where they lie. Anything incomplete is refused. The multi-turn categories
+are read by `rest_verl.data.bfcl_multi_turn`.
 """
 
 import hashlib
@@ -11,10 +12,11 @@ import importlib.metadata
 import importlib.util
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+from rest_verl.data.json_lines import read_by_id
 
 Expect = Literal["calls", "no_call", "any_call"]
 """What a right answer holds: given calls, no call at all, or at least one call of any kind."""
@@ -33,6 +35,13 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
     "v4": ("simple_python", "simple_java", "simple_javascript", *_SHARED, *_LIVE),
 }
 """Single-turn categories by data version, in the order in which they are written."""
+
+MULTI_TURN = "multi_turn"
+"""Asks for all multi-turn categories."""
+MULTI_TURN_CATEGORIES = tuple(
+    f"{MULTI_TURN}_{kind}" for kind in ("base", "miss_func", "miss_param", "long_context")
+)
+"""The same in both versions; 200 variants of the same conversations each."""
 
 _PACKAGE = "bfcl-eval"
 _FILE_NAME = re.compile(r"BFCL_(?P<version>v\d+)_.+\.json")
@@ -95,7 +104,7 @@ class BfclSource:
             ValueError: no such folder or package, or not exactly one known version in it.
         """
         if folder is None:
-            folder, name, release = _package_data(), _PACKAGE, _package_release()
+            folder, name, release = _package_data(), _PACKAGE, package_release()
         else:
             name, release = folder.resolve().name, None
         if not folder.is_dir():
@@ -110,44 +119,50 @@ class BfclSource:
         return cls(folder=folder, name=name, release=release, version=found.pop())
 
     def select(self, categories: list[str]) -> list[str]:
-        """The categories to read, in the order of CATEGORIES; an empty list asks for all present.
+        """The categories to read, single-turn ones first, in the order of their tables.
+
+        An empty list asks for all single-turn ones that are present, `MULTI_TURN` for all
+        multi-turn ones that are.
 
         Raises:
-            ValueError: a category that is unknown or multi-turn, or none present.
+            ValueError: a category that is unknown, or none present.
         """
-        known = CATEGORIES[self.version]
+        single_turn = CATEGORIES[self.version]
+        known = (*single_turn, *MULTI_TURN_CATEGORIES)
         for category in categories:
-            if category.startswith("multi_turn"):
+            if category not in (*known, MULTI_TURN):
                 raise ValueError(
-                    f"category {category!r} needs the multi-turn environment and is not supported "
-                    f"here yet; single-turn categories: {', '.join(known)}"
+                    f"unknown category {category!r}; BFCL {self.version} has {', '.join(known)}, "
+                    f"and {MULTI_TURN} stands for the last four"
                 )
-            if category not in known:
-                raise ValueError(
-                    f"unknown category {category!r}; BFCL {self.version} has {', '.join(known)}"
-                )
-        chosen = [c for c in known if (c in categories if categories else self._is_present(c))]
+        asked = set(categories)
+        if not categories:
+            asked |= set(filter(self._is_present, single_turn))
+        if MULTI_TURN in categories:
+            asked |= set(filter(self._is_present, MULTI_TURN_CATEGORIES))
+        chosen = [category for category in known if category in asked]
         if not chosen:
-            raise ValueError(f"{self.folder}: holds none of {', '.join(known)}")
+            missing = MULTI_TURN_CATEGORIES if categories else single_turn
+            raise ValueError(f"{self.folder}: holds none of {', '.join(missing)}")
         return chosen
 
     def read(self, category: str) -> list[BfclRow]:
-        """All rows of a category, in file order.
+        """All rows of a single-turn category, in file order.
 
         Raises:
             ValueError: a missing file, or bad content, with file, line and id.
         """
-        questions = _by_id(self._file(category))
+        questions = read_by_id(self.file(category))
         expect = _WITHOUT_ANSWERS.get(category, "calls")
-        answers = {} if category in _WITHOUT_ANSWERS else _by_id(self._answer_file(category))
+        answers = {} if category in _WITHOUT_ANSWERS else read_by_id(self.answer_file(category))
         for row_id, (where, _) in answers.items():
             if row_id not in questions:
-                raise ValueError(f"{where}: answer without a question in {self._file(category)}")
+                raise ValueError(f"{where}: answer without a question in {self.file(category)}")
         rows = []
         for row_id, (where, question) in questions.items():
             if expect == "calls" and row_id not in answers:
                 raise ValueError(
-                    f"{where}: question without an answer in {self._answer_file(category)}"
+                    f"{where}: question without an answer in {self.answer_file(category)}"
                 )
             rows.append(
                 BfclRow(
@@ -163,23 +178,33 @@ class BfclSource:
         return rows
 
     def checksums(self, categories: list[str]) -> dict[str, str]:
-        """sha256 of every file that `read` opens for these categories, by name in the folder."""
-        paths = [self._file(c) for c in categories]
-        paths += [self._answer_file(c) for c in categories if c not in _WITHOUT_ANSWERS]
+        """sha256 of every file that is read for these categories, by name in the folder."""
+        paths = [self.file(c) for c in categories]
+        paths += [self.answer_file(c) for c in categories if c not in _WITHOUT_ANSWERS]
+        if self.own_docs and any(c in MULTI_TURN_CATEGORIES for c in categories):
+            paths += sorted(self.own_docs.glob("*.json"))
         return {
             path.relative_to(self.folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in paths
         }
 
-    def _file(self, category: str) -> Path:
+    @property
+    def own_docs(self) -> Path | None:
+        """The user's own docs of the multi-turn functions, where the folder has them."""
+        docs = self.folder / "multi_turn_func_doc"
+        return docs if self.name != _PACKAGE and docs.is_dir() else None
+
+    def file(self, category: str) -> Path:
+        """The questions."""
         return self.folder / f"BFCL_{self.version}_{category}.json"
 
-    def _answer_file(self, category: str) -> Path:
-        return self.folder / "possible_answer" / self._file(category).name
+    def answer_file(self, category: str) -> Path:
+        """The answers."""
+        return self.folder / "possible_answer" / self.file(category).name
 
     def _is_present(self, category: str) -> bool:
         # Answers alone count: reading then reports the missing questions instead of passing by.
-        return self._file(category).exists() or self._answer_file(category).exists()
+        return self.file(category).exists() or self.answer_file(category).exists()
 
 
 def _package_data() -> Path:
@@ -192,46 +217,12 @@ def _package_data() -> Path:
     return Path(spec.submodule_search_locations[0]) / "data"
 
 
-def _package_release() -> str | None:
+def package_release() -> str | None:
+    """The release of bfcl-eval; None where it is not installed as a distribution."""
     try:
         return importlib.metadata.version(_PACKAGE)
     except importlib.metadata.PackageNotFoundError:  # a checkout on the path, not an installation
         return None
-
-
-def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields (file and line, object). Only "\\n" ends a line: some texts hold U+2028."""
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file") from None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
-        try:
-            record = json.loads(line)
-            # What cannot be written again as UTF-8 JSON: NaN, 1e999, half of a surrogate pair.
-            json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{where}: not a line of JSON: {error}") from None
-        if not isinstance(record, dict):
-            raise ValueError(f"{where}: not a JSON object")
-        yield where, record
-
-
-def _by_id(path: Path) -> dict[str, tuple[str, dict[str, Any]]]:
-    """id -> (file, line and id as text, record), in file order."""
-    records: dict[str, tuple[str, dict[str, Any]]] = {}
-    for where, record in _json_lines(path):
-        row_id = record.get("id")
-        if not isinstance(row_id, str) or not row_id:
-            raise ValueError(f'{where}: no "id"')
-        if row_id in records:
-            first = records[row_id][0].removesuffix(f" ({row_id})")
-            raise ValueError(f"{where} ({row_id}): duplicate id, first at {first}")
-        records[row_id] = (f"{where} ({row_id})", record)
-    return records
 
 
 def _messages(record: dict[str, Any], where: str) -> list[dict[str, str]]:

@@ -16,12 +16,18 @@ import pyarrow.parquet as pq
 
 MANIFEST = "manifest.json"
 
+PLAIN_AGENT = "single_turn_agent"
+"""verl's default agent loop. A file that names a loop in one row has to name one in each."""
+
 
 def _struct(*names: str) -> pa.StructType:
     return pa.struct([(n, pa.int64() if n == "index" else pa.string()) for n in names])
 
 
-BFCL_EXTRA_INFO = _struct("index", "id", "category", "split", "version", "tools")
+_BFCL = ("index", "id", "category", "split", "version", "tools")
+BFCL_EXTRA_INFO = _struct(*_BFCL)
+ENVIRONMENT_EXTRA_INFO = _struct(*_BFCL, "environment", "task", "prompt_style")
+"""For files with multi-turn tasks; the last three are null in single-turn rows among them."""
 RLLA_EXTRA_INFO = _struct("index", "input", "instruction", "output", "split")
 
 
@@ -56,6 +62,10 @@ def write_dataset(
     schema = verl_schema(extra_info)
     if any("agent_name" in row for rows in splits.values() for row in rows):
         schema = schema.append(pa.field("agent_name", pa.string()))
+        splits = {
+            split: [{"agent_name": PLAIN_AGENT, **row} for row in rows]
+            for split, rows in splits.items()
+        }
     files: dict[str, Any] = {}
     with _made(folder), tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as partial_name:
         partial = Path(partial_name)

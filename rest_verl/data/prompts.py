@@ -1,29 +1,25 @@
 """Turns a BFCL row into what the model sees and what its answer is compared with.
 
-| style | system message | answer |
-|---|---|---|
-| `toolrl` | tools with docs, steps, output format: the structure of ToolRL | ToolRL tags |
-| `chat_template` | none: the tools go to the model's own chat template | Hermes/Qwen tags |
-| `compact` | one signature a tool, no docs: for models of a few million parameters | ToolRL tags |
-
-Function names stay as they are, dots included. System messages of the row come after the tools in
-the same system message (`chat_template`: stay where they are). Earlier user and assistant turns
-stay messages of their own, except in `toolrl`, whose format holds the dialogue in one user message.
+The styles are those of `rest_verl.data.styles`. Function names stay as they are, dots included.
+System messages of the row come after the tools in the same system message (`chat_template`: stay
+where they are). Earlier user and assistant turns stay messages of their own, except in `toolrl`,
+whose format holds the dialogue in one user message.
 """
 
 import json
-from typing import Any, Literal, get_args
+from typing import Any
 
+from rest_verl.data.answers import NO_CALL_RESPONSE, write_answer
 from rest_verl.data.bfcl import BfclRow
+from rest_verl.data.styles import PromptStyle, check_style
+from rest_verl.data.tools import describe_tools, tools_as_given, tools_from_docs
+from rest_verl.tool_calls import ToolCall
 
-PromptStyle = Literal["toolrl", "chat_template", "compact"]
-STYLES: tuple[PromptStyle, ...] = get_args(PromptStyle)
+RECORDS_HEAD = "**Dialogue Records History**"
+"""Stands before the dialogue in ToolRL's form."""
 
 TEMPLATE_AGENT = "rest_single_turn"
 """The agent loop of `rest_verl.environments.single_turn`."""
-
-NO_CALL_RESPONSE = "None of the available tools can do this."
-"""The response in the reference answer of a row that wants no call."""
 
 _TOOLRL_SYSTEM = """\
 You are an assistant in a dialogue of several turns. You solve the user's tasks with the help of \
@@ -54,33 +50,33 @@ You can use the following tools in your answer:
 if a tool fits the request, `<response>` if none does.
 2. `<tool_call>` may hold several calls, one JSON object a line, each with a "name" and a \
 "parameters" object. A call without parameters has an empty "parameters" object.
-3. The dialogue so far is given with `<user>`, `<tool_call>`, `<response>` and, for what the tools \
+3. {history}"""
+_TOOLRL_RECORDS = """\
+The dialogue so far is given with `<user>`, `<tool_call>`, `<response>` and, for what the tools \
 returned, `<obs>`."""
+_TOOLRL_LIVE = """\
+What the tools return is the next message; then go on. A message without `<tool_call>` ends your \
+turn, and the user may answer."""
 
-_JSON_TYPES = {
-    "string": ("string", "str", "char", "any"),
-    "integer": ("integer", "int", "long", "short", "byte", "bigint"),
-    "number": ("number", "float", "double"),
-    "boolean": ("boolean", "bool"),
-    "array": ("array", "list", "tuple", "arraylist", "queue", "stack", "set"),
-    "object": ("object", "dict", "hashmap", "hashtable"),
-}
-_JSON_TYPE = {name: json_type for json_type, names in _JSON_TYPES.items() for name in names}
-_SHORT_TYPE = {
-    "string": "str",
-    "integer": "int",
-    "number": "float",
-    "boolean": "bool",
-    "array": "list",
-    "object": "dict",
-}
+
+def system_message(tools: list[dict[str, Any]], style: PromptStyle, *, live: bool = False) -> str:
+    """The system message of `toolrl` or `compact`, which shows the tools.
+
+    With `live` the dialogue goes on in messages, as in a rollout with an environment, instead of
+    lying before the model as a record.
+    """
+    shown = describe_tools(tools, style)
+    if style == "compact":
+        return f"Tools:\n{shown}" if shown else "Tools:"
+    history = _TOOLRL_LIVE if live else _TOOLRL_RECORDS
+    return _TOOLRL_SYSTEM.format(tools=shown or "(none)", history=history)
 
 
 def build_prompt(row: BfclRow, style: PromptStyle) -> list[dict[str, str]]:
     """The chat messages for `row`, `{"role", "content"}` each."""
-    if _check(style) == "chat_template":
+    if check_style(style) == "chat_template":
         return [dict(message) for message in row.messages]
-    system = _toolrl_system(row) if style == "toolrl" else _compact_system(row)
+    system = system_message(tools_as_given(row.functions), style)
     own = [message["content"] for message in row.messages if message["role"] == "system"]
     dialogue = [dict(message) for message in row.messages if message["role"] != "system"]
     if style == "toolrl":
@@ -90,8 +86,13 @@ def build_prompt(row: BfclRow, style: PromptStyle) -> list[dict[str, str]]:
 
 def ground_truth(row: BfclRow, style: PromptStyle) -> str:
     """The JSON object that the reward reads: format, expectation, and calls with allowed values."""
-    answer_format = "chat_template" if _check(style) == "chat_template" else "toolrl"
-    return _dump({"format": answer_format, "expect": row.expect, "calls": row.calls})
+    return dump_ground_truth(row.expect, row.calls, style)
+
+
+def dump_ground_truth(expect: str, calls: list[dict[str, Any]], style: PromptStyle) -> str:
+    """The ground truth of :mod:`rest_verl.rewards.ground_truth` for an answer in this style."""
+    answer_format = "chat_template" if check_style(style) == "chat_template" else "toolrl"
+    return _dump({"format": answer_format, "expect": expect, "calls": calls})
 
 
 def reference_answer(row: BfclRow, style: PromptStyle, think: str) -> str:
@@ -105,29 +106,15 @@ def reference_answer(row: BfclRow, style: PromptStyle, think: str) -> str:
     """
     if row.expect == "any_call":
         raise ValueError(f"{row.id}: BFCL gives no answer for category {row.category}")
-    calls = [(call["name"], _reference_parameters(call, row.functions)) for call in row.calls]
-    if _check(style) == "chat_template":
-        blocks = [
-            f"<tool_call>\n{_dump({'name': name, 'arguments': parameters})}\n</tool_call>"
-            for name, parameters in calls
-        ]
-        thought = f"<think>\n{think}\n</think>\n\n" if think else ""
-        return thought + ("\n".join(blocks) if blocks else NO_CALL_RESPONSE)
-    lines = [_dump({"name": name, "parameters": parameters}) for name, parameters in calls]
-    if lines:
-        part = "\n".join(["<tool_call>", *lines, "</tool_call>"])
-    else:
-        part = f"<response> {NO_CALL_RESPONSE} </response>"
-    return f"<think> {think} </think>\n{part}"
+    calls = [
+        ToolCall(call["name"], _reference_parameters(call, row.functions)) for call in row.calls
+    ]
+    return write_answer(calls, "" if calls else NO_CALL_RESPONSE, style, think=think)
 
 
 def openai_tools(row: BfclRow) -> list[dict[str, Any]]:
-    """The row's functions as a chat template's `tools`: OpenAI's layout with JSON-schema types.
-
-    A type without a counterpart ("any" and unknown ones) becomes "string", as in BFCL's own tools.
-    """
-    tools = [{**doc, "parameters": _schema(doc["parameters"])} for doc in row.functions]
-    return [{"type": "function", "function": tool} for tool in tools]
+    """The row's functions as a chat template's `tools`, with JSON-schema types."""
+    return tools_from_docs(row.functions)
 
 
 def verl_row(row: BfclRow, style: PromptStyle, *, index: int, split: str) -> dict[str, Any]:
@@ -155,31 +142,8 @@ def verl_row(row: BfclRow, style: PromptStyle, *, index: int, split: str) -> dic
     }
 
 
-def _check(style: PromptStyle) -> PromptStyle:
-    if style not in STYLES:
-        raise ValueError(f"unknown prompt style {style!r}; there are {', '.join(STYLES)}")
-    return style
-
-
 def _dump(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-def _toolrl_system(row: BfclRow) -> str:
-    tools = []
-    for number, function in enumerate(row.functions, start=1):
-        required = function["parameters"].get("required", [])
-        # ToolRL lists the properties alone, so what is required has to be said in each of them.
-        parameters = {
-            name: {**spec, "required": True} if name in required else spec
-            for name, spec in function["parameters"]["properties"].items()
-        }
-        tools.append(
-            f"{number}. Name: {function['name']}\n"
-            f"Description: {function.get('description', '')}\n"
-            f"Parameters: {_dump(parameters)}"
-        )
-    return _TOOLRL_SYSTEM.format(tools="\n".join(tools) or "(none)")
 
 
 def _toolrl_dialogue(messages: list[dict[str, str]]) -> str:
@@ -188,41 +152,7 @@ def _toolrl_dialogue(messages: list[dict[str, str]]) -> str:
         f"<{tags[message['role']]}> {message['content']} </{tags[message['role']]}>"
         for message in messages
     ]
-    return "**Dialogue Records History**\n" + "\n\n".join(parts)
-
-
-def _compact_system(row: BfclRow) -> str:
-    return "\n".join(["Tools:", *map(_signature, row.functions)])
-
-
-def _signature(function: dict[str, Any]) -> str:
-    required = function["parameters"].get("required", [])
-    parameters = [
-        f"{name}{'' if name in required else '?'}: {_short_type(spec)}"
-        for name, spec in function["parameters"]["properties"].items()
-    ]
-    return f"{function['name']}({', '.join(parameters)})"
-
-
-def _short_type(spec: dict[str, Any]) -> str:
-    short = _SHORT_TYPE[_json_type(spec)]
-    items = spec.get("items")
-    if short == "list" and isinstance(items, dict):
-        return f"list[{_short_type(items)}]"
-    return short
-
-
-def _json_type(spec: dict[str, Any]) -> str:
-    return _JSON_TYPE.get(str(spec.get("type")).lower(), "string")
-
-
-def _schema(spec: dict[str, Any]) -> dict[str, Any]:
-    schema = {**spec, "type": _json_type(spec)}
-    if isinstance(spec.get("properties"), dict):
-        schema["properties"] = {name: _schema(inner) for name, inner in spec["properties"].items()}
-    if isinstance(spec.get("items"), dict):
-        schema["items"] = _schema(spec["items"])
-    return schema
+    return f"{RECORDS_HEAD}\n" + "\n\n".join(parts)
 
 
 def _reference_parameters(call: dict[str, Any], functions: list[dict[str, Any]]) -> dict[str, Any]:

@@ -123,9 +123,9 @@ def test_missing_folder(tmp_path: Path) -> None:
         ("simple", "unknown category 'simple'; BFCL v4 has simple_python, simple_java"),
         ("", "unknown category ''"),
         ("memory", "unknown category 'memory'"),
-        ("multi_turn_base", "'multi_turn_base' needs the multi-turn environment"),
+        ("multi_turn_composite", "unknown category 'multi_turn_composite'.*multi_turn_base"),
     ],
-    ids=["v3's name", "empty", "agentic", "multi-turn"],
+    ids=["v3's name", "empty", "agentic", "dropped in v4"],
 )
 def test_category_refused(tmp_path: Path, category: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -134,8 +134,25 @@ def test_category_refused(tmp_path: Path, category: str, message: str) -> None:
 
 def test_folder_with_multi_turn_data_only(tmp_path: Path) -> None:
     write_category(tmp_path, [QUESTION], [ANSWER], "v4_multi_turn_base")
+    source = BfclSource.open(tmp_path)
     with pytest.raises(ValueError, match="holds none of simple_python"):
-        BfclSource.open(tmp_path).select([])
+        source.select([])
+    assert source.select(["multi_turn"]) == ["multi_turn_base"]
+
+
+def test_multi_turn_stands_for_what_is_there(tmp_path: Path) -> None:
+    source = BfclSource.open(write_folder(tmp_path))
+    with pytest.raises(ValueError, match="holds none of multi_turn_base, multi_turn_miss_func"):
+        source.select(["multi_turn"])
+    for kind in ("long_context", "base"):
+        write_category(tmp_path, [QUESTION], None, f"v4_multi_turn_{kind}")
+    assert source.select(["multi_turn", "multiple"]) == [
+        "multiple",
+        "multi_turn_base",
+        "multi_turn_long_context",
+    ]
+    # Named outright, it is asked for although it is not there.
+    assert source.select(["multi_turn_miss_func"]) == ["multi_turn_miss_func"]
 
 
 def test_answers_alone_are_not_passed_by(tmp_path: Path) -> None:

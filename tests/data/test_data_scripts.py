@@ -6,15 +6,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
-import pyarrow.parquet as pq
 import pytest
-import typer
 from bfcl_samples import ANSWER, QUESTION, numbered, write_category, write_folder
-from typer.testing import CliRunner, Result
+from script_runs import ROOT, contents, invoke, read
 
-ROOT = Path(__file__).resolve().parents[2]
 BFCL_SCRIPT = ROOT / "data_prep" / "bfcl_to_parquet.py"
 RLLA_SCRIPT = ROOT / "data_prep" / "rlla_to_parquet.py"
 RLLA_ROW = {"instruction": "i", "input": "u", "output": "<response> r </response>"}
@@ -22,25 +18,6 @@ RLLA_ROW = {"instruction": "i", "input": "u", "output": "<response> r </response
 needs_package = pytest.mark.skipif(
     importlib.util.find_spec("bfcl_eval") is None, reason="the package bfcl-eval is not installed"
 )
-
-
-def invoke(script: Path, *arguments: object) -> Result:
-    spec = importlib.util.spec_from_file_location(script.stem, script)
-    assert spec is not None
-    assert spec.loader is not None
-    module: ModuleType = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    app = typer.Typer()
-    app.command()(module.main)
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def read(folder: Path, split: str) -> list[dict]:
-    return pq.read_table(folder / f"{split}.parquet").to_pylist()
 
 
 @needs_package
@@ -150,7 +127,14 @@ REFUSED = [
         1,
         ["'magic'", "live_sim"],
     ),
-    ("multi-turn", [QUESTION], [ANSWER], ["--categories", "multi_turn_base"], 1, ["not supported"]),
+    (
+        "no multi-turn data",
+        [QUESTION],
+        [ANSWER],
+        ["--categories", "multi_turn"],
+        1,
+        ["holds none of multi_turn_base"],
+    ),
     (
         "absent category",
         [QUESTION],

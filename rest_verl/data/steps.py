@@ -1,0 +1,169 @@
+"""Splits a dialogue into its steps: the whole history in, one assistant message out.
+
+An assistant message with calls becomes a step that wants these calls; one without becomes a step
+that wants no call. How the history is shown:
+
+| style | history |
+|---|---|
+| `toolrl` | one user message in ToolRL's form: `<user>`, `<tool_call>`, `<response>`, `<obs>` |
+| `chat_template` | a message each; calls as Hermes text, observations of role "tool" |
+| `compact` | a message each; calls and responses in ToolRL tags, observations of role "tool" |
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rest_verl.data.answers import write_answer
+from rest_verl.data.dialogues import Dialogue, Message
+from rest_verl.data.prompts import (
+    RECORDS_HEAD,
+    TEMPLATE_AGENT,
+    dump_ground_truth,
+    system_message,
+)
+from rest_verl.data.styles import PromptStyle, check_style
+from rest_verl.data.tools import describe_tools
+from rest_verl.rewards import tool_call_reward
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One assistant message of a dialogue as a task of its own."""
+
+    number: int
+    """Position among the dialogue's steps, from 0."""
+    wants_calls: bool
+    messages: list[dict[str, str]]
+    """The prompt, `{"role", "content"}` each."""
+    answer: str
+    """The right answer."""
+    ground_truth: str
+    """What the reward compares with; `answer` earns the maximum."""
+
+
+def split_steps(
+    dialogue: Dialogue,
+    style: PromptStyle,
+    *,
+    thought: Callable[[Message], str] | None = None,
+) -> Iterator[Step]:
+    """The steps in order.
+
+    `thought` gives each assistant message its reasoning, in its answer and in later histories;
+    without it the dialogue's own thoughts stand, and an empty one is left out of the history. With
+    it, in the styles `compact` and `chat_template`, a step is what a rollout with an environment
+    would show and should sample: a supervised warm start trains on `messages` and `answer`.
+
+    Raises:
+        ValueError: a call of a tool that is not offered, or a message that the reward would not
+            take as its own right answer; names its origin.
+    """
+    if unknown := dialogue.calls_not_offered():
+        raise ValueError(
+            f"{dialogue.origin or dialogue.id}: calls {', '.join(unknown)}, not offered at that "
+            "point; add it to the tools or drop the dialogue"
+        )
+    history: list[Message] = []
+    number = 0
+    for message in dialogue.messages:
+        if message.role == "assistant":
+            if thought:
+                message = replace(message, thought=thought(message))
+            yield _step(dialogue, history, message, style, number)
+            number += 1
+        history.append(message)
+
+
+def step_row(
+    dialogue: Dialogue, step: Step, style: PromptStyle, *, index: int, split: str
+) -> dict[str, Any]:
+    """The step as verl reads it, in the layout of `rest_verl.data.prompts.verl_row`."""
+    agent = {"agent_name": TEMPLATE_AGENT} if style == "chat_template" else {}
+    tools = json.dumps(dialogue.tools, ensure_ascii=False) if style == "chat_template" else ""
+    return {
+        **agent,
+        "data_source": dialogue.data_source,
+        "prompt": step.messages,
+        "ability": "tool_use",
+        "reward_model": {"style": "rule", "ground_truth": step.ground_truth},
+        "extra_info": {
+            "index": index,
+            "id": f"{dialogue.id}/{step.number}",
+            "category": dialogue.category,
+            "split": split,
+            "version": dialogue.version,
+            "tools": tools,
+        },
+    }
+
+
+def only_value(value: Any) -> Any:
+    """`value` as an allowed value of the ground truth: an object has a list at each key."""
+    if isinstance(value, dict):
+        return {key: [only_value(item)] for key, item in value.items()}
+    if isinstance(value, list):
+        # A list in a list is compared as it stands.
+        return [item if isinstance(item, list) else only_value(item) for item in value]
+    return value
+
+
+def _step(
+    dialogue: Dialogue, history: list[Message], message: Message, style: PromptStyle, number: int
+) -> Step:
+    text = "" if message.calls else message.content
+    answer = write_answer(list(message.calls), text, style, think=message.thought)
+    calls = [
+        {"name": name, "parameters": {key: [only_value(v)] for key, v in arguments.items()}}
+        for name, arguments in message.calls
+    ]
+    ground_truth = dump_ground_truth("calls" if calls else "no_call", calls, style)
+    result = tool_call_reward(answer, ground_truth)
+    if not (result.format_ok and result.exact_match):
+        raise ValueError(
+            f"{dialogue.origin or dialogue.id}, step {number}: the reward would not take the "
+            f"assistant's own message as right, {answer[:200]!r}; are there tags in its text or "
+            "arguments? Mend or drop it"
+        )
+    return Step(
+        number=number,
+        wants_calls=bool(calls),
+        messages=_prompt(dialogue.tools, history, style),
+        answer=answer,
+        ground_truth=ground_truth,
+    )
+
+
+def _prompt(
+    tools: list[dict[str, Any]], history: list[Message], style: PromptStyle
+) -> list[dict[str, str]]:
+    if check_style(style) == "chat_template":
+        return [{"role": m.role, "content": _content(m, style)} for m in history]
+    own = [message.content for message in history if message.role == "system"]
+    system = {"role": "system", "content": "\n\n".join([system_message(tools, style), *own])}
+    dialogue = [message for message in history if message.role != "system"]
+    if style == "compact":
+        return [system, *({"role": m.role, "content": _content(m, style)} for m in dialogue)]
+    return [system, {"role": "user", "content": _records(dialogue)}]
+
+
+def _content(message: Message, style: PromptStyle) -> str:
+    if message.role == "assistant":
+        thought = message.thought or None
+        return write_answer(list(message.calls), message.content, style, think=thought)
+    if message.new_tools:
+        return f"{describe_tools(list(message.new_tools), style)}\n{message.content}"
+    return message.content
+
+
+def _records(dialogue: list[Message]) -> str:
+    text = RECORDS_HEAD
+    for message in dialogue:
+        content = _content(message, "toolrl")
+        if message.role == "tool":
+            text += f"\n<obs> {content} </obs>"
+            continue
+        text += "\n" if text == RECORDS_HEAD else "\n\n"
+        text += f"<user> {content} </user>" if message.role == "user" else content
+    return text
