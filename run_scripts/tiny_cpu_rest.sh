@@ -34,58 +34,21 @@ if [[ -f $output/summary.json && -f $output/settings.txt && $(<"$output/settings
   exit 0
 fi
 
-# Everything that this run starts is found again by this folder's name, and by nothing else.
-ray_dir=$(mktemp -d /tmp/rest_ray.XXXXXX)
-trainer=
-clean_up() {
-  trap - EXIT INT TERM HUP
-  set +e # what has gone already is no error
-  [[ -n $trainer ]] && kill -TERM -- "-$trainer" 2>/dev/null
-  pkill -TERM -f "$ray_dir" 2>/dev/null
-  for _ in {1..20}; do
-    pgrep -f "$ray_dir" >/dev/null || { [[ -n $trainer ]] && kill -0 -- "-$trainer" 2>/dev/null; } || break
-    sleep 0.5
-  done
-  pkill -KILL -f "$ray_dir" 2>/dev/null
-  [[ -n $trainer ]] && kill -KILL -- "-$trainer" 2>/dev/null
-  rm -rf "$ray_dir"
-}
-trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-
+source run_scripts/tiny_cpu_train.sh
 echo "== 1/3 data, tokenizer and starting model"
 "$python" -m recipes.tiny_cpu.prepare --output-dir "$start"
 
 echo "== 2/3 ResT, $steps steps, preset $preset (log: $output/train.log)"
 rm -rf "$output"/{summary.json,settings.txt,metrics.jsonl,samples.json,report.*,validation,verl_metrics.jsonl}
-export VERL_FILE_LOGGER_PATH=$output/verl_metrics.jsonl
-set -m # the trainer gets a process group of its own, which clean_up ends
-"$python" -m verl.trainer.main_ppo \
-  --config-path "$PWD/recipes/tiny_cpu" --config-name tiny_cpu \
+shown="reward=reward/total/mean format=reward/format_ok/mean names=reward/name_match/mean"
+train "$output" "$steps" "$shown" "$PWD/recipes/tiny_cpu" tiny_cpu \
   "+rest=$preset" \
   "data.train_files=$start/data/train.parquet" \
   "data.val_files=$start/data/held_out.parquet" \
   "data.seed=$seed" \
   "actor_rollout_ref.model.path=$start/model" \
   "actor_rollout_ref.rollout.seed=$seed" \
-  "trainer.total_training_steps=$steps" \
-  "trainer.validation_data_dir=$output/validation" \
-  "trainer.default_local_dir=$output/checkpoints" \
-  "+ray_kwargs.ray_init._temp_dir=$ray_dir" \
-  "$@" >"$output/train.log" 2>&1 &
-trainer=$!
-set +m
-"$python" -m recipes.tiny_cpu.follow "$output/verl_metrics.jsonl" --steps "$steps" --pid "$trainer" &
-follower=$!
-if ! wait "$trainer"; then
-  kill "$follower" 2>/dev/null || true
-  echo "training failed; the end of $output/train.log:" >&2
-  tail -n 30 "$output/train.log" >&2
-  exit 1
-fi
-wait "$follower" || true
-trainer=
+  "$@"
 
 echo "== 3/3 summary and report"
 "$python" -m recipes.tiny_cpu.summarize "$output" --data "$start/data/held_out.parquet" \

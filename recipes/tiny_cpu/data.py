@@ -21,8 +21,8 @@ from rest_verl.data import (
 
 CATEGORIES = ("simple_python", "multiple", "live_simple")
 SPLITS = ("warm_start", "train", "validation", "held_out")
-SHARES = (0.45, 0.35, 0.05, 0.15)
-SPLIT_SEED = 0
+SHARES = (0.45, 0.30, 0.10, 0.15)
+SPLIT_SEED = 1
 STYLE = "compact"
 
 MAX_PROMPT_TOKENS = 160

@@ -1,6 +1,7 @@
 """A progress bar over verl's file log, until the training process ends.
 
-python -m recipes.tiny_cpu.follow RUN/verl_metrics.jsonl --steps 40 --pid 1234
+python -m recipes.tiny_cpu.follow RUN/verl_metrics.jsonl --steps 40 --pid 1234 \
+    --show reward=reward/total/mean
 """
 
 import argparse
@@ -19,7 +20,9 @@ def main() -> None:
     parser.add_argument("log", type=Path)
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--pid", type=int, required=True)
+    parser.add_argument("--show", nargs="+", required=True, help="name=metric of verl's log")
     arguments = parser.parse_args()
+    shown = dict(pair.split("=", 1) for pair in arguments.show)
     seen = 0
     bar = tqdm(total=arguments.steps, desc="starting verl, Ray and vLLM", unit="step")
     with bar:
@@ -31,11 +34,8 @@ def main() -> None:
             for record in records[seen + 1 :]:  # the first is the validation before training
                 data = record["data"]
                 bar.set_description("training")
-                bar.set_postfix_str(
-                    f"reward {data['reward/total/mean']:+.2f}, "
-                    f"format {data['reward/format_ok/mean']:.2f}, "
-                    f"names {data['reward/name_match/mean']:.2f}"
-                )
+                values = [f"{name} {data[metric]:.2f}" for name, metric in shown.items()]
+                bar.set_postfix_str(", ".join(values))
                 bar.update(1)
                 seen += 1
 

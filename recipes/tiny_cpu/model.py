@@ -42,8 +42,8 @@ def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     )
 
 
-def new_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
-    """A Qwen3 model with random weights, in float32."""
+def new_model(tokenizer: PreTrainedTokenizerFast, context: int = 512) -> Qwen3ForCausalLM:
+    """A Qwen3 model with random weights, in float32, for sequences of up to `context` tokens."""
     config = Qwen3Config(
         vocab_size=len(tokenizer),
         hidden_size=192,
@@ -52,7 +52,7 @@ def new_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
         num_attention_heads=4,
         num_key_value_heads=4,
         head_dim=64,
-        max_position_embeddings=512,
+        max_position_embeddings=context,
         rope_theta=1_000_000.0,
         tie_word_embeddings=True,
         bos_token_id=None,

@@ -6,9 +6,6 @@ Reuses a folder that an earlier call completed with the same recipe.
 """
 
 import argparse
-import hashlib
-import json
-import shutil
 from pathlib import Path
 
 import torch
@@ -16,33 +13,19 @@ import torch
 from recipes.tiny_cpu.data import SPLITS, fitting, read_tasks, verl_rows
 from recipes.tiny_cpu.induction import start_with_induction_head
 from recipes.tiny_cpu.model import new_model, train_tokenizer
+from recipes.tiny_cpu.renaming import partly_renamed
+from recipes.tiny_cpu.start import fingerprint, make_once
 from recipes.tiny_cpu.warm_start import warm_start
 from rest_verl.data.parquet import BFCL_EXTRA_INFO, write_dataset
 
 SEED = 0
-DONE = "complete.json"
-
-
-def recipe_fingerprint() -> str:
-    """Of everything that decides the result: the recipe's own code."""
-    digest = hashlib.sha256()
-    for name in ("data", "induction", "model", "warm_start", "prepare"):
-        digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
-    return digest.hexdigest()
-
-
-def is_complete(folder: Path) -> bool:
-    """True if `folder` was completed by this version of the recipe."""
-    try:
-        return json.loads((folder / DONE).read_text())["recipe"] == recipe_fingerprint()
-    except (OSError, ValueError, KeyError):
-        return False
+NUM_STEPS = 480
+BATCH_SIZE = 16
+SOURCES = ("data", "induction", "model", "prepare", "renaming", "start", "warm_start")
 
 
 def prepare(folder: Path) -> None:
-    """Builds `folder` beside its final place and moves it there when it is complete."""
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    """Fills `folder` with `data/` and `model/`."""
     torch.manual_seed(SEED)
     tasks = read_tasks()
     first = [task for task in tasks if task.split == "warm_start"]
@@ -55,27 +38,29 @@ def prepare(folder: Path) -> None:
     model = new_model(tokenizer)
     start_with_induction_head(model, torch.Generator().manual_seed(SEED))
     print(f"model: {model.num_parameters() / 1e6:.2f} M parameters")
-    warm_start(model, tokenizer, [t for t in tasks if t.split == "warm_start"], SEED)
+    chosen = [task for task in tasks if task.split == "warm_start"]
+    warm_start(
+        model,
+        tokenizer,
+        lambda rng: partly_renamed(chosen, rng),
+        num_steps=NUM_STEPS,
+        batch_size=BATCH_SIZE,
+        seed=SEED,
+    )
 
     rl_splits = [split for split in SPLITS if split != "warm_start"]
     manifest = {"counts": counts, "data_version": tasks[0].row.version}
     rows = {split: verl_rows(tasks, split) for split in rl_splits}
-    write_dataset(partial / "data", rows, BFCL_EXTRA_INFO, manifest)
-    model.save_pretrained(partial / "model")
-    tokenizer.save_pretrained(partial / "model")
-    (partial / DONE).write_text(json.dumps({"recipe": recipe_fingerprint(), **manifest}))
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    write_dataset(folder / "data", rows, BFCL_EXTRA_INFO, manifest)
+    model.save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--output-dir", type=Path, required=True)
-    folder = parser.parse_args().output_dir
-    if is_complete(folder):
-        print(f"reusing {folder}")
-    else:
-        prepare(folder)
+    recipe = fingerprint(Path(__file__).with_name(f"{name}.py") for name in SOURCES)
+    make_once(parser.parse_args().output_dir, recipe, prepare)
 
 
 if __name__ == "__main__":

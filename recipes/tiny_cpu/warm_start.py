@@ -1,12 +1,11 @@
-"""Supervised training of the tiny model on the warm-start tasks, in plain torch.
+"""Supervised training of a tiny model on example conversations, in plain torch.
 
 Stopped early on purpose: most answers have the format by then and some the right name, so that
 ResT has something to win and a signal to win it from.
 """
 
 import random
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -14,30 +13,40 @@ from torch.nn import functional
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
-from recipes.tiny_cpu.data import Task
+from recipes.tiny_cpu.model import TURN_END, TURN_START
 
-NUM_STEPS = 320
-BATCH_SIZE = 16
 LEARNING_RATE = 2e-3
 RAMP_STEPS = 10
-PROMPT_WEIGHT = 0.2  # of a prompt token's loss; reading prompts helps copying from them
-RENAME_SHARE = 0.3
+READ_WEIGHT = 0.2  # of the loss of a token that others wrote; reading them helps copying from them
+
+Conversation = list[dict[str, str]]
+"""Chat messages, `{"role", "content"}` each; those of the assistant are learned."""
 
 
 def warm_start(
-    model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, tasks: list[Task], seed: int
+    model: Qwen3ForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    epoch: Callable[[random.Random], list[Conversation]],
+    *,
+    num_steps: int,
+    batch_size: int,
+    seed: int,
 ) -> None:
-    """Trains `model` in place for NUM_STEPS batches of `tasks`; the same seed, the same model."""
+    """Trains `model` in place for `num_steps` batches; the same seed, the same model.
+
+    Args:
+        epoch: gives the conversations of one epoch, a new list each time.
+    """
     rng = random.Random(seed)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.02
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / RAMP_STEPS, max(0.1, 1 - step / NUM_STEPS))
+        optimizer, lambda step: min((step + 1) / RAMP_STEPS, max(0.1, 1 - step / num_steps))
     )
-    batches = _batches(tokenizer, tasks, rng)
+    batches = _batches(tokenizer, epoch, batch_size, rng)
     model.train()
-    progress = tqdm(range(NUM_STEPS), "warm start", unit="batch", disable=None)
+    progress = tqdm(range(num_steps), "warm start", unit="batch", disable=None)
     for _ in progress:
         ids_BS, weight_BS = next(batches)
         logits = model(input_ids=ids_BS).logits[:, :-1]
@@ -53,53 +62,46 @@ def warm_start(
         progress.set_postfix(loss=f"{loss.item():.2f}")
 
 
+def encode(
+    tokenizer: PreTrainedTokenizerFast, conversation: Conversation
+) -> tuple[list[int], list[float]]:
+    """The ids that the chat template gives, and each one's loss weight."""
+    ids: list[int] = []
+    weights: list[float] = []
+
+    def add(text: str, weight: float) -> None:
+        new = tokenizer(text)["input_ids"]
+        ids.extend(new)
+        weights.extend([weight] * len(new))
+
+    # Turn marks are single ids and end at a line, so parts encode as the whole does.
+    for message in conversation:
+        add(f"{TURN_START}{message['role']}\n", READ_WEIGHT)
+        own = message["role"] == "assistant"
+        add(message["content"] + TURN_END, 1.0 if own else READ_WEIGHT)
+        add("\n", READ_WEIGHT)
+    return ids, weights
+
+
 def _batches(
-    tokenizer: PreTrainedTokenizerFast, tasks: list[Task], rng: random.Random
+    tokenizer: PreTrainedTokenizerFast,
+    epoch: Callable[[random.Random], list[Conversation]],
+    batch_size: int,
+    rng: random.Random,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Endless epochs of right-padded (ids, loss weights), rows of like length together.
 
     Right padding needs no attention mask: a causal model's real tokens never see it.
     """
-    words = sorted({w for task in tasks for w in re.findall(r"[A-Za-z]{3,}", _tools(task))})
     while True:
-        rows = []
-        for task in tasks:
-            messages, answer = task.messages, task.answer
-            if rng.random() < RENAME_SHARE:
-                messages, answer = _renamed(task, words, rng)
-            prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True)
-            answer_ids = [*tokenizer(answer)["input_ids"], tokenizer.eos_token_id]
-            rows.append((prompt["input_ids"], answer_ids))
-        rows.sort(key=lambda row: len(row[0]) + len(row[1]))
-        batches = [rows[i : i + BATCH_SIZE] for i in range(0, len(rows), BATCH_SIZE)]
+        rows = sorted((encode(tokenizer, c) for c in epoch(rng)), key=lambda row: len(row[0]))
+        batches = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
         rng.shuffle(batches)
         for batch in batches:
-            length = max(len(prompt) + len(answer) for prompt, answer in batch)
-            ids = torch.full((len(batch), length), tokenizer.pad_token_id)
-            weight = torch.zeros(len(batch), length)
-            for i, (prompt, answer) in enumerate(batch):
-                ids[i, : len(prompt) + len(answer)] = torch.tensor(prompt + answer)
-                weight[i, : len(prompt)] = PROMPT_WEIGHT
-                weight[i, len(prompt) : len(prompt) + len(answer)] = 1.0
-            yield ids, weight
-
-
-def _tools(task: Task) -> str:
-    return task.messages[0]["content"]
-
-
-def _renamed(task: Task, words: list[str], rng: random.Random) -> tuple[list[dict[str, str]], str]:
-    """The task with invented tool names in a new order: names to be copied, not remembered."""
-    names = [function["name"] for function in task.row.functions]
-    invented = {name: "_".join(rng.choices(words, k=rng.randint(1, 3))) for name in names}
-    head, *signatures = _tools(task).split("\n")
-    signatures = [
-        invented[name] + signature.removeprefix(name)
-        for name, signature in zip(names, signatures, strict=True)
-    ]
-    rng.shuffle(signatures)
-    answer = task.answer
-    for name, new_name in invented.items():
-        answer = answer.replace(f'"{name}"', f'"{new_name}"')
-    system = {"role": "system", "content": "\n".join([head, *signatures])}
-    return [system, *task.messages[1:]], answer
+            length = max(len(ids) for ids, _ in batch)
+            ids_BS = torch.full((len(batch), length), tokenizer.pad_token_id)
+            weight_BS = torch.zeros(len(batch), length)
+            for i, (ids, weights) in enumerate(batch):
+                ids_BS[i, : len(ids)] = torch.tensor(ids)
+                weight_BS[i, : len(ids)] = torch.tensor(weights)
+            yield ids_BS, weight_BS

@@ -1,17 +1,22 @@
 """The tiny recipe's parts: its splits, the model's start, and the summary of a run."""
 
 import json
+import random
+import re
 from collections import Counter
 
 import pytest
 import torch
 
-from recipes.tiny_cpu import prepare, warm_start
 from recipes.tiny_cpu.data import SPLITS, fitting, read_tasks, verl_rows
 from recipes.tiny_cpu.induction import start_with_induction_head
 from recipes.tiny_cpu.model import PAD, TAGS, TURN_END, new_model, train_tokenizer
+from recipes.tiny_cpu.renaming import partly_renamed
+from recipes.tiny_cpu.start import is_complete, make_once
 from recipes.tiny_cpu.summarize import pick_samples, read_answers, read_log, summarise
+from recipes.tiny_cpu.warm_start import encode, warm_start
 from rest_verl.rewards import tool_call_reward
+from rest_verl.tool_calls import parse_response
 
 
 @pytest.fixture(scope="module")
@@ -108,14 +113,19 @@ def test_induction_head_copies(tokenizer, seed):
     assert accuracy(fresh_model(tokenizer, seed, with_head=False)) < 0.05
 
 
-def test_warm_start_follows_its_seed(tasks, tokenizer, monkeypatch):
-    monkeypatch.setattr(warm_start, "NUM_STEPS", 2)
-    monkeypatch.setattr(warm_start, "BATCH_SIZE", 4)
+def test_warm_start_follows_its_seed(tasks, tokenizer):
     chosen = [task for task in fitting(tasks, tokenizer) if task.split == "warm_start"][:48]
 
     def trained(seed: int) -> list[torch.Tensor]:
         model = fresh_model(tokenizer, 0)
-        warm_start.warm_start(model, tokenizer, chosen, seed)
+        warm_start(
+            model,
+            tokenizer,
+            lambda rng: partly_renamed(chosen, rng),
+            num_steps=2,
+            batch_size=4,
+            seed=seed,
+        )
         return [parameter.detach() for parameter in model.parameters()]
 
     first, again, other = trained(0), trained(0), trained(1)
@@ -125,14 +135,55 @@ def test_warm_start_follows_its_seed(tasks, tokenizer, monkeypatch):
     assert not all(map(torch.equal, first, other))
 
 
+def test_conversations_are_encoded_as_the_template_does(tasks, tokenizer):
+    for conversation in partly_renamed(tasks[:40], random.Random(0)):
+        ids, weights = encode(tokenizer, conversation)
+        assert ids == tokenizer.apply_chat_template(conversation)["input_ids"]
+        learned = [i for i, weight in zip(ids, weights, strict=True) if weight == 1.0]
+        assert tokenizer.decode(learned) == conversation[-1]["content"] + TURN_END
+
+
+def test_renamed_tools_keep_their_parameters_and_their_answer(tasks):
+    renamed = 0
+    for task, conversation in zip(tasks, partly_renamed(tasks, random.Random(1)), strict=True):
+        system, answer = conversation[0]["content"], conversation[-1]["content"]
+        if system == task.messages[0]["content"]:
+            assert answer == task.answer
+            continue
+        renamed += 1
+        for call in parse_response(answer).calls:
+            assert f"\n{call.name}(" in system
+        strip = {re.sub(r"^[^(]*", "", line) for line in system.split("\n")[1:]}
+        assert strip == {
+            re.sub(r"^[^(]*", "", line) for line in task.messages[0]["content"].split("\n")[1:]
+        }
+    assert renamed > len(tasks) // 4
+
+
 def test_a_folder_is_reused_only_if_this_recipe_completed_it(tmp_path):
-    assert not prepare.is_complete(tmp_path)
-    mark = tmp_path / "complete.json"
+    folder = tmp_path / "start"
+    made = []
+
+    def make(partial):
+        made.append(partial)
+        (partial / "file").write_text("x")
+
+    for recipe in ("one", "one", "two"):
+        make_once(folder, recipe, make)
+    assert len(made) == 2
+    assert is_complete(folder, "two")
     for text in ("", "{", "{}", '{"recipe": "another"}'):
-        mark.write_text(text)
-        assert not prepare.is_complete(tmp_path)
-    mark.write_text(json.dumps({"recipe": prepare.recipe_fingerprint()}))
-    assert prepare.is_complete(tmp_path)
+        (folder / "complete.json").write_text(text)
+        assert not is_complete(folder, "two")
+
+
+def test_a_folder_that_was_not_completed_is_not_there(tmp_path):
+    def fail(partial):
+        raise RuntimeError("cut off")
+
+    with pytest.raises(RuntimeError):
+        make_once(tmp_path / "start", "one", fail)
+    assert not (tmp_path / "start").exists()
 
 
 CORRELATION = "training/rollout_actor_probs_pearson_corr"

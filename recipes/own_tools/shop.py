@@ -1,0 +1,67 @@
+"""A shop with stock and orders: a complete environment of one's own.
+
+A task is `{"stock": {item: count}, "turns": [{"user": text, "orders": {item: count}}, …]}`, the
+orders being what the shop must hold once the turn is over.
+"""
+
+from typing import Any
+
+from rest_verl.environments.base import Verdict, register_environment
+from rest_verl.environments.methods import MethodTools
+
+
+@register_environment("shop")
+class Shop(MethodTools):
+    """One customer's visit."""
+
+    tool_methods = ("count", "order", "cancel")
+
+    def __init__(self, task: dict[str, Any]) -> None:
+        self.stock, self.turns = dict(task["stock"]), task["turns"]
+        self.orders: dict[str, int] = {}
+        self.verdicts: list[Verdict] = []
+
+    def count(self, item: str) -> str:
+        """Count what is in stock.
+
+        Args:
+            item: What to count.
+        """
+        return f"{self.stock.get(item, 0)} {item} in stock"
+
+    def order(self, item: str, quantity: int) -> str:
+        """Order an item for the customer.
+
+        Args:
+            item: What to order.
+            quantity: How many.
+        """
+        if not 0 < quantity <= self.stock.get(item, 0):
+            return f"Error: only {self.stock.get(item, 0)} {item} in stock"
+        self.stock[item] -= quantity
+        self.orders[item] = self.orders.get(item, 0) + quantity
+        return f"{quantity} {item} ordered"
+
+    def cancel(self, item: str) -> str:
+        """Cancel all orders of an item.
+
+        Args:
+            item: What not to order after all.
+        """
+        quantity = self.orders.pop(item, 0)
+        self.stock[item] = self.stock.get(item, 0) + quantity
+        return f"{quantity} {item} cancelled"
+
+    def user_message(self, turn: int) -> str | None:
+        return self.turns[turn]["user"] if turn < len(self.turns) else None
+
+    def end_turn(self) -> None:
+        right = self.orders == self.turns[len(self.verdicts)]["orders"]
+        self.verdicts.append(Verdict(right, reason="" if right else "other orders"))
+
+    def outcome(self) -> list[Verdict]:
+        missing = len(self.turns) - len(self.verdicts)
+        return self.verdicts + [Verdict(False, reason="not reached")] * missing
+
+    def score(self) -> float:
+        return sum(verdict.right for verdict in self.outcome()) / len(self.turns)

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Multi-turn ResT on a machine without an accelerator: a 2 M-parameter model talks with a tool
+# environment through verl's own main_ppo and vLLM, for a few steps.
+#
+#   bash run_scripts/tiny_cpu_multi_turn.sh [main_ppo overrides…]
+#
+# TINY_TASKS   bfcl: BFCL's multi-turn tasks with few tools; shop: the example of one's own tools,
+#              recipes/own_tools (bfcl)
+# TINY_STEPS   training steps (6)
+# TINY_PRESET  token weights, as in tiny_cpu_rest.sh (paper)
+# TINY_SEED    seed of sampling and of the data's order (0)
+# TINY_OUTPUT  folder for the results (outputs/tiny_cpu_multi_turn_<tasks>)
+#
+# Writes metrics.jsonl, summary.json, conversation.txt, rollouts/, validation/ and train.log there.
+set -euo pipefail
+started=$SECONDS
+cd "$(dirname "$0")/.."
+
+tasks=${TINY_TASKS:-bfcl}
+steps=${TINY_STEPS:-6}
+preset=${TINY_PRESET:-paper}
+seed=${TINY_SEED:-0}
+output=${TINY_OUTPUT:-outputs/tiny_cpu_multi_turn_$tasks}
+[[ $output = /* ]] || output=$PWD/$output
+start=$PWD/outputs/tiny_cpu_multi_turn_${tasks}_start
+
+case $tasks in
+  bfcl) prompt_length=700 response_length=1000 ;;
+  shop) prompt_length=100 response_length=300 ;;
+  *) echo "TINY_TASKS=$tasks is unknown: choose bfcl or shop" >&2; exit 1 ;;
+esac
+
+bash run_scripts/setup_cpu.sh
+source run_scripts/cpu_environment.sh
+python=$PWD/.venv/bin/python
+mkdir -p "$output"
+
+source run_scripts/tiny_cpu_train.sh
+echo "== 1/3 data, tokenizer and starting model"
+"$python" -m recipes.tiny_multi_turn.prepare --tasks "$tasks" --output-dir "$start"
+
+echo "== 2/3 ResT, $steps steps, preset $preset (log: $output/train.log)"
+rm -rf "$output"/{summary.json,conversation.txt,metrics.jsonl,validation,rollouts,verl_metrics.jsonl}
+# What registers an environment of one's own has to be loaded in all of verl's processes.
+export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
+[[ $tasks != shop ]] || export VERL_USE_EXTERNAL_MODULES=recipes.own_tools.shop
+shown="reward=reward/total/mean turns_right=reward/turns_right/mean calls=reward/calls/mean"
+train "$output" "$steps" "$shown" "$PWD/recipes/tiny_cpu" tiny_cpu \
+  "+rest=$preset" +tool_env=bfcl \
+  "data.train_files=$start/data/train.parquet" \
+  "data.val_files=$start/data/held_out.parquet" \
+  "data.seed=$seed" \
+  data.train_batch_size=8 \
+  "data.max_prompt_length=$prompt_length" \
+  "data.max_response_length=$response_length" \
+  "actor_rollout_ref.model.path=$start/model" \
+  actor_rollout_ref.actor.ppo_mini_batch_size=8 \
+  actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=4 \
+  "actor_rollout_ref.rollout.seed=$seed" \
+  actor_rollout_ref.rollout.n=4 \
+  actor_rollout_ref.rollout.val_kwargs.n=1 \
+  actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=4 \
+  "actor_rollout_ref.rollout.prompt_length=$prompt_length" \
+  "actor_rollout_ref.rollout.response_length=$response_length" \
+  "actor_rollout_ref.rollout.max_model_len=$((prompt_length + response_length))" \
+  actor_rollout_ref.rollout.custom.rest_tool_env.max_observation_tokens=96 \
+  actor_rollout_ref.rollout.custom.rest_tool_env.max_steps_per_turn=6 \
+  "trainer.rollout_data_dir=$output/rollouts" \
+  "$@"
+
+echo "== 3/3 summary"
+"$python" -m recipes.tiny_multi_turn.summarize "$output" --seconds $((SECONDS - started))

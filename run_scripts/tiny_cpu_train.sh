@@ -1,0 +1,51 @@
+# Sourced by the tiny scripts, in the project's root and after set-up: `train` runs verl's main_ppo
+# without an accelerator, follows its log, and ends all that it started however the script ends.
+
+# Everything that a run starts is found again by this folder's name, and by nothing else.
+ray_dir=$(mktemp -d /tmp/rest_ray.XXXXXX)
+trainer=
+clean_up() {
+  trap - EXIT INT TERM HUP
+  set +e # what has gone already is no error
+  [[ -n $trainer ]] && kill -TERM -- "-$trainer" 2>/dev/null
+  pkill -TERM -f "$ray_dir" 2>/dev/null
+  for _ in {1..20}; do
+    pgrep -f "$ray_dir" >/dev/null || { [[ -n $trainer ]] && kill -0 -- "-$trainer" 2>/dev/null; } || break
+    sleep 0.5
+  done
+  pkill -KILL -f "$ray_dir" 2>/dev/null
+  [[ -n $trainer ]] && kill -KILL -- "-$trainer" 2>/dev/null
+  rm -rf "$ray_dir"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# train OUTPUT STEPS SHOWN CONFIG_DIR CONFIG_NAME [overrides…]
+#   SHOWN: name=metric pairs for the progress bar, separated by spaces
+train() {
+  local output=$1 steps=$2 shown=$3 config_dir=$4 config_name=$5
+  shift 5
+  export VERL_FILE_LOGGER_PATH=$output/verl_metrics.jsonl
+  set -m # the trainer gets a process group of its own, which clean_up ends
+  "$python" -m verl.trainer.main_ppo --config-path "$config_dir" --config-name "$config_name" \
+    "trainer.total_training_steps=$steps" \
+    "trainer.validation_data_dir=$output/validation" \
+    "trainer.default_local_dir=$output/checkpoints" \
+    "+ray_kwargs.ray_init._temp_dir=$ray_dir" \
+    "$@" >"$output/train.log" 2>&1 &
+  trainer=$!
+  set +m
+  # shellcheck disable=SC2086 # several words
+  "$python" -m recipes.tiny_cpu.follow "$output/verl_metrics.jsonl" --steps "$steps" --pid "$trainer" \
+    --show $shown &
+  local follower=$!
+  if ! wait "$trainer"; then
+    kill "$follower" 2>/dev/null || true
+    echo "training failed; the end of $output/train.log:" >&2
+    tail -n 30 "$output/train.log" >&2
+    exit 1
+  fi
+  wait "$follower" || true
+  trainer=
+}
