@@ -14,6 +14,7 @@ from yaml import YAMLError
 
 from rest_verl.algorithm.presets import refuse_unknown_options
 from rest_verl.algorithm.weighting import ReSTConfig
+from rest_verl.environments.options import tool_environment_options
 from rest_verl.rewards.options import reward_config_from
 
 TRAINER_PREFIX = "rest_"
@@ -25,6 +26,7 @@ SETTINGS_READ = (
     "algorithm.adv_estimator=",
     "algorithm.rollout_correction.bypass_mode=",
     "actor_rollout_ref.actor.policy_loss.loss_mode=",
+    "actor_rollout_ref.rollout.custom.rest_tool_env.",
     "trainer.use_v1=",
     "trainer.v1.trainer_mode=",
 )
@@ -94,6 +96,7 @@ def check_config(config: Any) -> ReSTConfig:
             f"weights: {INCOMPATIBLE_LOSS_MODES[loss_mode]}. Use rest or vanilla"
         )
     try:
+        tool_environment_options(config)
         if _get(config, "reward.reward_manager.name") == "rest":
             reward_config_from(config)
         return ReSTConfig.from_options(dict(_get(config, "algorithm.rest", {})))

@@ -13,6 +13,7 @@ from rest_verl.chosen_platform import runs_on_cpu
 PACKAGES = ("verl", "torch", "vllm", "transformers", "ray", "tensordict", "TransferQueue")
 VERL_VERSION = "0.9.1"
 TRAINERS = ("rest_sync",)
+AGENT_LOOPS = ("rest_single_turn", "rest_tool_env")
 INSTALL = "install rest_verl here: pip install -e . (CPU: bash run_scripts/setup_cpu.sh)"
 
 PACKAGES_MEND = "CPU: run_scripts/setup_cpu.sh; GPU: pip install 'rest-verl[gpu]'"
@@ -79,7 +80,7 @@ def check_registries() -> Iterator[Finding]:
     expected.append(("advantage estimator rest", "rest" in ADV_ESTIMATOR_REGISTRY))
     expected += [(f"trainer {name}", name in TRAINER_REGISTRY) for name in TRAINERS]
     expected.append(("reward manager rest", "rest" in REWARD_MANAGER))
-    expected.append(("agent loop rest_single_turn", "rest_single_turn" in _agent_loop_registry))
+    expected += [(f"agent loop {name}", name in _agent_loop_registry) for name in AGENT_LOOPS]
     for name, present in expected:
         detail = "registered" if present else "not in verl's registry"
         yield Finding(name=name, ok=present, detail=detail, mend=INSTALL)

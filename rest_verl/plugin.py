@@ -17,9 +17,11 @@ from verl.experimental.reward_loop.reward_manager import register as register_re
 from verl.trainer.ppo.core_algos import register_adv_est, register_policy_loss
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 
+import rest_verl.environments.bfcl
 from rest_verl.algorithm.advantage import verl_advantage
 from rest_verl.algorithm.loss import verl_policy_loss
 from rest_verl.algorithm.trainer import ReSTTrainerSync
+from rest_verl.environments.agent_loop import ToolEnvironmentLoop
 from rest_verl.environments.single_turn import ToolTemplateAgentLoop
 from rest_verl.rewards.manager import ReSTRewardManager
 
@@ -28,3 +30,4 @@ register_adv_est("rest")(verl_advantage)
 register_trainer("rest_sync")(ReSTTrainerSync)
 register_reward_manager("rest")(ReSTRewardManager)
 register_agent_loop("rest_single_turn")(ToolTemplateAgentLoop)
+register_agent_loop("rest_tool_env")(ToolEnvironmentLoop)

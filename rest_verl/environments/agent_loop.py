@@ -1,0 +1,301 @@
+"""The agent loop `rest_tool_env`: a conversation of model, tools and user, scored by the tools.
+
+The model answers a user message in steps. A step is one assistant message; the calls in it run in
+order and their observations are appended. A message without calls ends the turn, and the
+environment says what the user says next. At a limit the rollout ends where it is, and is scored.
+
+Token in, token out: see `conversation`; what chat templates leave open: see `template`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from verl.experimental.agent_loop.agent_loop import (
+    AgentLoopBase,
+    AgentLoopMetrics,
+    AgentLoopOutput,
+)
+from verl.experimental.agent_loop.tool_parser import ToolParser
+from verl.tools.schemas import OpenAIFunctionToolSchema
+from verl.utils.profiler import simple_timer
+from verl.utils.rollout_trace import rollout_trace_op
+
+from rest_verl.data.tools import describe_tools
+from rest_verl.environments.base import ToolEnvironment, dense_score
+from rest_verl.environments.conversation import Conversation
+from rest_verl.environments.execution import run_call
+from rest_verl.environments.observations import (
+    Observation,
+    bad_arguments,
+    encodable,
+    malformed_call,
+    shorten,
+)
+from rest_verl.environments.options import tool_environment_options
+from rest_verl.environments.rows import Row
+from rest_verl.environments.server_record import ServerRecord
+from rest_verl.environments.syntax import (
+    Call,
+    CallReader,
+    Reading,
+    RestReader,
+    VerlReader,
+    ends_in_think,
+)
+from rest_verl.environments.tally import Tally
+from rest_verl.environments.template import examine_template
+
+_OPENING_TOKENS = 16
+"""Tokens at the end of a prompt in which a template's opened think block shows."""
+
+_Answers = list[tuple[Call, Observation]]
+
+
+@dataclass
+class _Rollout:
+    """What belongs to one conversation."""
+
+    row: Row
+    environment: ToolEnvironment
+    conversation: Conversation
+    sampling_params: dict[str, Any]
+    request: dict[str, Any]
+    """Arguments that every request to the server has."""
+    offered: set[str] = field(default_factory=set)
+    """Names of the tools that the model was shown."""
+    tally: Tally = field(default_factory=Tally)
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Spent on `generate_sequences` and on `tool_calls`."""
+    server: ServerRecord = field(default_factory=ServerRecord)
+
+
+class ToolEnvironmentLoop(AgentLoopBase):
+    """Runs rows that name an environment; options: `ToolEnvironmentOptions`."""
+
+    tokenizer: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.options = tool_environment_options(self.config)
+        self.template = examine_template(self.continuous_token_builder)
+        self.reader = self._make_reader()
+        own_end = self.tokenizer.eos_token_id
+        ends = {self.template.end_id, *(own_end if isinstance(own_end, list) else [own_end])}
+        self.end_ids = (ends | set(self.reader.stop_token_ids)) - {None}
+
+    def _make_reader(self) -> CallReader:
+        if self.options.parser == "rest":
+            return RestReader()
+        parser = ToolParser.get_tool_parser(self.options.parser, self.tokenizer)
+        return VerlReader(parser, OpenAIFunctionToolSchema.model_validate)
+
+    @rollout_trace_op
+    async def run(
+        self, sampling_params: dict[str, Any], priority: int = 0, **row: Any
+    ) -> AgentLoopOutput:
+        """One rollout.
+
+        Args:
+            sampling_params: verl's; `max_tokens` counts for each message.
+            row: the data set's columns; `raw_prompt` holds the first user message.
+
+        Raises:
+            ValueError: the row names no environment or no task that can be read.
+            RuntimeError: the environment's own code failed, other than in `call`.
+        """
+        rollout = await self._begin(sampling_params, int(priority), row)
+        conversation = rollout.conversation
+        if conversation.prompt_length > self.rollout_config.prompt_length or conversation.room < 1:
+            # verl would cut off the start of the prompt, and with it the tools.
+            rollout.tally.limit = "prompt_too_long"
+            step = int(row.get("global_steps", 1)) - 1  # verl's number for the weights in use
+            rollout.server.extra_fields = {"min_global_steps": step, "max_global_steps": step}
+            return self._output(rollout, rollout.tally.reward_info())
+        while await self._run_turn(rollout) and await self._next_turn(rollout):
+            pass
+        return self._output(rollout, self._score(rollout))
+
+    async def _begin(
+        self, sampling_params: dict[str, Any], priority: int, columns: dict[str, Any]
+    ) -> _Rollout:
+        row = Row.from_extra_info(columns.get("extra_info"))
+        environment = row.make_environment(self.options.task)
+        with row.in_environment("user_message(0)"):
+            if environment.user_message(0) is None:
+                raise ValueError("the task has no first user message")
+            offered = {tool["function"]["name"] for tool in environment.tools}
+        conversation = await asyncio.to_thread(
+            Conversation,
+            self.continuous_token_builder,
+            self.template,
+            list(columns["raw_prompt"]),
+            tools=row.tools,
+            response_length=self.rollout_config.response_length,
+            max_length=self.rollout_config.get("max_model_len"),
+        )
+        if stops := self.reader.stop_token_ids:
+            stops = sorted({*(sampling_params.get("stop_token_ids") or []), *stops})
+            sampling_params = {**sampling_params, "stop_token_ids": stops}
+        deterministic = self.rollout_config.get("full_determinism", False)
+        request_id = f"det-{priority}" if deterministic else uuid4().hex
+        request = {"request_id": request_id, "priority": priority}
+        return _Rollout(row, environment, conversation, sampling_params, request, offered)
+
+    async def _run_turn(self, rollout: _Rollout) -> bool:
+        """The model's steps after a user message; False if a limit ended the rollout."""
+        rollout.tally.turns += 1
+        for step in range(1, self.options.max_steps_per_turn + 1):
+            reading = await self._generate(rollout)
+            if reading is None:
+                rollout.tally.limit = "response_length"
+                return False
+            if not reading.calls and not reading.is_malformed:
+                return True
+            answers = await self._run_calls(rollout, reading)
+            if step == self.options.max_steps_per_turn:
+                rollout.tally.limit = "steps"
+                self._end_turn(rollout)  # as in BFCL, what was done in it is still judged
+            elif not await self._extend(rollout, partial(self._observations, rollout, answers)):
+                return False
+        return False
+
+    def _end_turn(self, rollout: _Rollout) -> None:
+        with rollout.row.in_environment("end_turn()"):
+            rollout.environment.end_turn()
+
+    async def _next_turn(self, rollout: _Rollout) -> bool:
+        """Ends the turn and appends the next user message; False if there is none to answer."""
+        self._end_turn(rollout)
+        turn = rollout.tally.turns
+        with rollout.row.in_environment(f"user_message({turn})"):
+            message = rollout.environment.user_message(turn)
+            tools = rollout.environment.tools
+        if message is None:
+            return False
+        if turn == self.options.max_turns:
+            rollout.tally.limit = "turns"
+            return False
+        new = [tool for tool in tools if tool["function"]["name"] not in rollout.offered]
+        if new:
+            rollout.offered.update(tool["function"]["name"] for tool in new)
+            message = f"{describe_tools(new, rollout.row.style)}\n{message}"
+        return await self._extend(rollout, lambda: [{"role": "user", "content": message}])
+
+    async def _generate(self, rollout: _Rollout) -> Reading | None:
+        """Samples an assistant message and reads its calls; None if it was cut off."""
+        conversation = rollout.conversation
+        room = conversation.room
+        max_tokens = min(room, rollout.sampling_params.get("max_tokens", room))
+        with simple_timer("generate_sequences", rollout.seconds):
+            output = await self.server_manager.generate(
+                prompt_ids=conversation.token_ids,
+                sampling_params={**rollout.sampling_params, "max_tokens": max_tokens},
+                **rollout.request,
+            )
+        opening = self._decode(conversation.token_ids[-_OPENING_TOKENS:])
+        rollout.server.note(output)
+        rollout.tally.steps += 1
+        token_ids = list(output.token_ids)[:room]
+        is_ended = bool(token_ids) and token_ids[-1] in self.end_ids
+        text = self._decode(token_ids[:-1] if is_ended else token_ids)
+        log_probs = output.log_probs or None
+        conversation.add_sampled(token_ids, log_probs and log_probs[:room], text)
+        is_aborted = output.stop_reason in ("aborted", "abort")
+        if not is_ended and (is_aborted or not 0 < len(token_ids) < max_tokens):
+            return None
+        with rollout.row.in_environment("reading a message for the tools"):
+            return await self.reader.read(
+                token_ids,
+                text,
+                think_is_open=ends_in_think(opening),
+                get_tools=lambda: rollout.environment.tools,
+            )
+
+    async def _run_calls(self, rollout: _Rollout, reading: Reading) -> _Answers:
+        """Runs the calls of a message, one after the other."""
+        tally = rollout.tally
+        if reading.is_malformed:
+            tally.errors["malformed"] += 1
+            return [(Call("malformed", None), malformed_call())]
+        answers = []
+        with simple_timer("tool_calls", rollout.seconds):
+            for call in reading.calls:
+                tally.calls += 1
+                if call.arguments is None:
+                    observation = bad_arguments(call.name)
+                else:
+                    run = rollout.environment.call
+                    limit = self.options.call_timeout
+                    observation = await run_call(run, call.name, call.arguments, limit)
+                if observation.error:
+                    tally.errors[observation.error] += 1
+                answers.append((call, observation))
+        return answers
+
+    def _observations(self, rollout: _Rollout, answers: _Answers) -> list[dict[str, Any]]:
+        """The answers as messages, none too long."""
+        contents = []
+        for call, observation in answers:
+            text, is_cut = shorten(
+                encodable(observation.text), self.options.max_observation_tokens, self.tokenizer
+            )
+            rollout.tally.observations_cut += is_cut
+            call_id = {} if call.id is None else {"tool_call_id": encodable(call.id)}
+            contents.append({"content": text, "name": encodable(call.name), **call_id})
+        return self.template.observations(contents)
+
+    async def _extend(
+        self, rollout: _Rollout, make_messages: Callable[[], list[dict[str, Any]]]
+    ) -> bool:
+        """Appends messages; False, and the limit noted, if no answer to them would fit."""
+        # In a thread: tokenising and rendering can take many milliseconds.
+        add = rollout.conversation.add_context
+        if not await asyncio.to_thread(lambda: add(make_messages())):
+            rollout.tally.limit = "response_length"
+            return False
+        rollout.tally.contexts += 1
+        return True
+
+    def _score(self, rollout: _Rollout) -> dict[str, float]:
+        with rollout.row.in_environment("outcome()"):
+            outcome = rollout.environment.outcome()
+        with rollout.row.in_environment("score()"):
+            official = float(rollout.environment.score())
+        dense = dense_score(outcome, self.options.call_share)
+        return rollout.tally.reward_info(
+            score=dense if self.options.reward == "dense" else official,
+            official=official,
+            dense=dense,
+            turns_right=sum(verdict.right for verdict in outcome),
+        )
+
+    def _output(self, rollout: _Rollout, reward_info: dict[str, float]) -> AgentLoopOutput:
+        conversation, tally = rollout.conversation, rollout.tally
+        response_ids, mask = conversation.response_ids, conversation.response_mask
+        log_probs = conversation.log_probs
+        if not response_ids:
+            # verl puts the reward on the last token, so there has to be one; it is not trained on.
+            response_ids, mask = [min(self.end_ids, default=0)], [0]
+            log_probs = [0.0] if rollout.sampling_params.get("logprobs") else None
+        preempted = -1 if rollout.server.num_preempted is None else rollout.server.num_preempted
+        return AgentLoopOutput(
+            prompt_ids=conversation.prompt_ids[-self.rollout_config.prompt_length :],
+            response_ids=response_ids,
+            response_mask=mask,
+            response_logprobs=log_probs,
+            routed_experts=rollout.server.routed_experts,
+            multi_modal_data={},
+            reward_score=reward_info["score"],
+            num_turns=1 + tally.steps + tally.contexts,
+            metrics=AgentLoopMetrics(num_preempted=preempted, **rollout.seconds),
+            extra_fields={**rollout.server.extra_fields, "reward_extra_info": reward_info},
+        )
+
+    def _decode(self, token_ids: list[int]) -> str:
+        return self.tokenizer.decode(token_ids, clean_up_tokenization_spaces=False)
