@@ -25,8 +25,8 @@ output=${TINY_OUTPUT:-outputs/tiny_cpu_multi_turn_$tasks}
 start=$PWD/outputs/tiny_cpu_multi_turn_${tasks}_start
 
 case $tasks in
-  bfcl) prompt_length=700 response_length=1000 ;;
-  shop) prompt_length=100 response_length=300 ;;
+  bfcl) prompt_length=700 response_length=836 batch=8 n=4 micro=4 ;;
+  shop) prompt_length=100 response_length=300 batch=16 n=8 micro=16 ;;
   *) echo "TINY_TASKS=$tasks is unknown: choose bfcl or shop" >&2; exit 1 ;;
 esac
 
@@ -43,23 +43,26 @@ echo "== 2/3 ResT, $steps steps, preset $preset (log: $output/train.log)"
 rm -rf "$output"/{summary.json,conversation.txt,metrics.jsonl,validation,rollouts,verl_metrics.jsonl}
 # What registers an environment of one's own has to be loaded in all of verl's processes.
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
-[[ $tasks != shop ]] || export VERL_USE_EXTERNAL_MODULES=recipes.own_tools.shop
+if [[ $tasks == shop ]]; then
+  export VERL_USE_EXTERNAL_MODULES=${VERL_USE_EXTERNAL_MODULES:+$VERL_USE_EXTERNAL_MODULES,}recipes.own_tools.shop
+fi
 shown="reward=reward/total/mean turns_right=reward/turns_right/mean calls=reward/calls/mean"
 train "$output" "$steps" "$shown" "$PWD/recipes/tiny_cpu" tiny_cpu \
   "+rest=$preset" +tool_env=bfcl \
   "data.train_files=$start/data/train.parquet" \
   "data.val_files=$start/data/held_out.parquet" \
   "data.seed=$seed" \
-  data.train_batch_size=8 \
+  "data.train_batch_size=$batch" \
   "data.max_prompt_length=$prompt_length" \
   "data.max_response_length=$response_length" \
   "actor_rollout_ref.model.path=$start/model" \
-  actor_rollout_ref.actor.ppo_mini_batch_size=8 \
-  actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=4 \
+  "actor_rollout_ref.actor.ppo_mini_batch_size=$batch" \
+  "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=$micro" \
+  actor_rollout_ref.actor.optim.lr=5e-5 \
   "actor_rollout_ref.rollout.seed=$seed" \
-  actor_rollout_ref.rollout.n=4 \
+  "actor_rollout_ref.rollout.n=$n" \
   actor_rollout_ref.rollout.val_kwargs.n=1 \
-  actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=4 \
+  "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=$micro" \
   "actor_rollout_ref.rollout.prompt_length=$prompt_length" \
   "actor_rollout_ref.rollout.response_length=$response_length" \
   "actor_rollout_ref.rollout.max_model_len=$((prompt_length + response_length))" \

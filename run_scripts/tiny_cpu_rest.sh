@@ -15,7 +15,7 @@ set -euo pipefail
 started=$SECONDS
 cd "$(dirname "$0")/.."
 
-steps=${TINY_STEPS:-40}
+steps=${TINY_STEPS:-36}
 preset=${TINY_PRESET:-paper}
 seed=${TINY_SEED:-0}
 output=${TINY_OUTPUT:-outputs/tiny_cpu_rest}

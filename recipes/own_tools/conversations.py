@@ -24,26 +24,27 @@ def _visit(number: int, rng: random.Random) -> Conversation:
     stock = {item: rng.randint(2, 9) for item in items}
     item = items[0]
     quantity = rng.randint(1, stock[item])
-    turns = [
-        (f"How many of {item} do you have?", ToolCall("count", {"item": item}), {}),
-        (
-            f"I take {quantity} of {item}.",
-            ToolCall("order", {"item": item, "quantity": quantity}),
-            {item: quantity},
-        ),
+    turns: list[dict[str, Any]] = [
+        {"user": f"How many of {item} do you have?", "counted": [item], "orders": {}},
+        {"user": f"I take {quantity} of {item}.", "counted": [], "orders": {item: quantity}},
+    ]
+    calls = [
+        ToolCall("count", {"item": item}),
+        ToolCall("order", {"item": item, "quantity": quantity}),
     ]
     if rng.random() < 0.5:
-        turns.append((f"No {item} after all.", ToolCall("cancel", {"item": item}), {}))
-    task = {"stock": stock, "turns": [{"user": user, "orders": held} for user, _, held in turns]}
-    return Conversation("shop", task, _played(f"shop_{number}", task, turns), split_of(str(number)))
+        turns.append({"user": f"No {item} after all.", "counted": [], "orders": {}})
+        calls.append(ToolCall("cancel", {"item": item}))
+    task = {"stock": stock, "turns": turns}
+    return Conversation("shop", task, _played(f"shop_{number}", task, calls), split_of(str(number)))
 
 
-def _played(name: str, task: dict[str, Any], turns: list[tuple[str, ToolCall, dict]]) -> Dialogue:
+def _played(name: str, task: dict[str, Any], calls: list[ToolCall]) -> Dialogue:
     shop = Shop(task)
     messages = []
-    for user, call, _ in turns:
+    for turn, call in zip(task["turns"], calls, strict=True):
         messages += [
-            Message(role="user", content=user),
+            Message(role="user", content=turn["user"]),
             Message(role="assistant", calls=(call,)),
             Message(role="tool", content=shop.call(call.name, call.arguments)),
             Message(role="assistant", content="Done."),

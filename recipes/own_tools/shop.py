@@ -1,7 +1,8 @@
 """A shop with stock and orders: a complete environment of one's own.
 
-A task is `{"stock": {item: count}, "turns": [{"user": text, "orders": {item: count}}, …]}`, the
-orders being what the shop must hold once the turn is over.
+A task is `{"stock": {item: count}, "turns": [{"user": text, "counted": [item], "orders": {item:
+count}}, …]}`: what the customer says, and what must have been counted in the turn and be on order
+once it is over.
 """
 
 from typing import Any
@@ -18,6 +19,7 @@ class Shop(MethodTools):
 
     def __init__(self, task: dict[str, Any]) -> None:
         self.stock, self.turns = dict(task["stock"]), task["turns"]
+        self.counted: list[str] = []
         self.orders: dict[str, int] = {}
         self.verdicts: list[Verdict] = []
 
@@ -27,6 +29,7 @@ class Shop(MethodTools):
         Args:
             item: What to count.
         """
+        self.counted.append(item)
         return f"{self.stock.get(item, 0)} {item} in stock"
 
     def order(self, item: str, quantity: int) -> str:
@@ -56,8 +59,10 @@ class Shop(MethodTools):
         return self.turns[turn]["user"] if turn < len(self.turns) else None
 
     def end_turn(self) -> None:
-        right = self.orders == self.turns[len(self.verdicts)]["orders"]
-        self.verdicts.append(Verdict(right, reason="" if right else "other orders"))
+        turn = self.turns[len(self.verdicts)]
+        right = (self.counted, self.orders) == (turn["counted"], turn["orders"])
+        self.verdicts.append(Verdict(right, reason="" if right else "counted or ordered otherwise"))
+        self.counted = []
 
     def outcome(self) -> list[Verdict]:
         missing = len(self.turns) - len(self.verdicts)

@@ -1,0 +1,25 @@
+"""`rest_tool_env` that also writes down every trajectory, loaded into verl's own processes."""
+
+import json
+import os
+from pathlib import Path
+
+from verl.experimental.agent_loop.agent_loop import register
+
+from rest_verl.environments.agent_loop import ToolEnvironmentLoop
+
+
+@register("rest_tool_env")
+class RecordingLoop(ToolEnvironmentLoop):
+    def _output(self, rollout, reward_info):
+        output = super()._output(rollout, reward_info)
+        record = {
+            "prompt_ids": output.prompt_ids,
+            "response_ids": output.response_ids,
+            "response_mask": output.response_mask,
+            "messages": rollout.conversation.messages,
+            "reward_info": reward_info,
+        }
+        with Path(os.environ["TRAJECTORIES"]).open("a") as file:
+            file.write(json.dumps(record) + "\n")
+        return output
