@@ -61,7 +61,6 @@ train "$output" "$steps" "$shown" "$PWD/recipes/tiny_cpu" tiny_cpu \
   actor_rollout_ref.actor.optim.lr=5e-5 \
   "actor_rollout_ref.rollout.seed=$seed" \
   "actor_rollout_ref.rollout.n=$n" \
-  actor_rollout_ref.rollout.val_kwargs.n=1 \
   "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=$micro" \
   "actor_rollout_ref.rollout.prompt_length=$prompt_length" \
   "actor_rollout_ref.rollout.response_length=$response_length" \

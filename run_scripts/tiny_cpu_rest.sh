@@ -4,7 +4,7 @@
 #
 #   bash run_scripts/tiny_cpu_rest.sh [main_ppo overrides…]
 #
-# TINY_STEPS   training steps (40)
+# TINY_STEPS   training steps (36)
 # TINY_PRESET  token weights: paper, official, static, no_think, uniform (plain GRPO), token (paper)
 # TINY_SEED    seed of sampling and of the data's order (0)
 # TINY_OUTPUT  folder for the results (outputs/tiny_cpu_rest)

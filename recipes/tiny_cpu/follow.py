@@ -1,6 +1,6 @@
 """A progress bar over verl's file log, until the training process ends.
 
-python -m recipes.tiny_cpu.follow RUN/verl_metrics.jsonl --steps 40 --pid 1234 \
+python -m recipes.tiny_cpu.follow RUN/verl_metrics.jsonl --steps 36 --pid 1234 \
     --show reward=reward/total/mean
 """
 

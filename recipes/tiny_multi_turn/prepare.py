@@ -46,9 +46,8 @@ TASK_SETS = {
 
 
 def thought(message: Message) -> str:
-    """What the starting model learns to think: a plan that the calls then follow."""
-    names = ", ".join(f'"{call.name}"' for call in message.calls)
-    return f"I call {names}." if names else "No call is left."
+    """What the starting model learns to think; see `recipes.tiny_cpu.data.thought`."""
+    return f"I make {len(message.calls)} call." if message.calls else "No call is left."
 
 
 def whole(dialogue: Dialogue) -> Messages:
