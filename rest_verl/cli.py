@@ -1,10 +1,12 @@
-"""The command `rest-verl`: doctor, report."""
+"""The command `rest-verl`: doctor, report, evaluate."""
 
 import argparse
 import logging
 import sys
 import warnings
 from pathlib import Path
+
+from rest_verl.evaluation.commands import add_evaluate
 
 
 def doctor(_: argparse.Namespace) -> int:
@@ -40,6 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     command.add_argument("run", type=Path, help="folder with metrics.jsonl")
     command.add_argument("--output", type=Path, help="HTML file (default: RUN/report.html)")
     command.set_defaults(run_command=report)
+    add_evaluate(commands)
     arguments = parser.parse_args(argv)
     try:
         return arguments.run_command(arguments)

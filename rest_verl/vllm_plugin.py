@@ -1,14 +1,17 @@
 """What vLLM loads (entry point group `vllm.general_plugins`) in each of its processes.
 
-A no-op but where verl runs without an accelerator: nothing of :mod:`rest_verl.cpu` is imported on a
-machine with one.
+A no-op but in the engines of `rest-verl evaluate` and where verl runs without an accelerator:
+nothing of :mod:`rest_verl.cpu` is imported on a machine with one.
 """
 
 from rest_verl.chosen_platform import runs_on_cpu
+from rest_verl.evaluation.lifetime import end_with_owner
 
 
 def register() -> None:
-    """Keeps the weights of linear layers in place when verl's platform is `cpu`."""
+    """Ties an evaluation's engine to its process; with verl's platform `cpu`, keeps the weights of
+    linear layers in place."""
+    end_with_owner()
     if runs_on_cpu():
         from rest_verl.cpu.vllm_weights import keep_weights_in_place
 

@@ -6,10 +6,11 @@ cd "$(dirname "$0")/.."
 bash run_scripts/setup_cpu.sh --dev
 source run_scripts/cpu_environment.sh
 bin=.venv/bin
-if [[ $# -eq 0 ]]; then
-  $bin/ruff check .
-  $bin/ruff format --check .
-  $bin/mypy
-  $bin/python tests/fuzz.py --count 100000 --seed 0
-fi
-exec $bin/python -m pytest "$@"
+[[ $# -eq 0 ]] || exec $bin/python -m pytest "$@"
+
+$bin/ruff check .
+$bin/ruff format --check .
+$bin/mypy
+$bin/python tests/fuzz.py --count 100000 --seed 0
+OMP_NUM_THREADS=1 $bin/python -m pytest -n "$(nproc)" -m "not end_to_end"
+exec $bin/python -m pytest -m end_to_end # one at a time: each needs the whole machine

@@ -40,7 +40,7 @@ class TaskSet:
 
 
 TASK_SETS = {
-    "bfcl": TaskSet(bfcl_conversations, context=1536, num_steps=150, batch_size=4),
+    "bfcl": TaskSet(bfcl_conversations, context=1536, num_steps=100, batch_size=4),
     "shop": TaskSet(shop_conversations, context=512, num_steps=90, batch_size=16),
 }
 

@@ -1,0 +1,231 @@
+"""The commands `rest-verl evaluate bfcl | api-bank | compare`."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+_DESCRIPTION = "how good a model's tool calls are, and whether a difference is noise"
+
+
+def add_evaluate(commands: Any) -> None:
+    """Adds `evaluate` to the sub-commands of the command line."""
+    evaluate = commands.add_parser("evaluate", help=_DESCRIPTION, description=_DESCRIPTION)
+    benchmarks = evaluate.add_subparsers(required=True, metavar="what")
+
+    bfcl = benchmarks.add_parser("bfcl", help="the Berkeley Function-Calling Leaderboard's data")
+    _add_generation(bfcl, is_required=False)
+    bfcl.add_argument(
+        "--categories",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="of categories, or single_turn (default), multi_turn, all",
+    )
+    bfcl.add_argument(
+        "--data-dir", type=Path, help="folder of BFCL files (default: the package bfcl-eval)"
+    )
+    bfcl.add_argument(
+        "--mode",
+        choices=("tools", "prompt", "compact"),
+        default="tools",
+        help="functions through the chat template; in the prompt, in the format of training; or as "
+        "signatures, for the tiny recipes' models (default: tools)",
+    )
+    bfcl.add_argument(
+        "--score-only",
+        type=Path,
+        metavar="RESULTS",
+        help="score the answers in an output folder anew, without a model",
+    )
+    bfcl.set_defaults(run_command=evaluate_bfcl)
+
+    api_bank = benchmarks.add_parser("api-bank", help="API-Bank, levels 1 to 3")
+    _add_generation(api_bank, is_required=True)
+    api_bank.add_argument(
+        "--data", type=Path, required=True, help="folder of level-<N>-api_processed.json"
+    )
+    api_bank.set_defaults(run_command=evaluate_api_bank)
+
+    compare = benchmarks.add_parser("compare", help="two runs on the same rows")
+    compare.add_argument("first", type=Path, metavar="A", help="output folder of one run")
+    compare.add_argument("second", type=Path, metavar="B", help="and of the other")
+    compare.add_argument("--json", type=Path, help="also write the whole comparison to this file")
+    compare.set_defaults(run_command=compare_runs)
+
+
+def _add_generation(command: argparse.ArgumentParser, *, is_required: bool) -> None:
+    add = command.add_argument
+    add("--model", type=Path, required=is_required, help="Hugging Face folder or global_step_*")
+    add("--output", type=Path, required=is_required, help="folder for the results; goes on there")
+    add("--limit", type=_positive, metavar="N", help="only the first N rows of each category")
+    add("--samples", type=_positive, default=1, metavar="K", help="answers for each row")
+    add("--seed", type=int, default=0)
+    add("--temperature", type=float, help="default: 0 for one sample, 1 for several")
+    add("--max-tokens", type=_positive, default=4096, help="of one message (default: 4096)")
+    add("--max-model-len", type=_positive, help="of a conversation (default: the model's own)")
+    add("--tensor-parallel-size", type=_positive, default=1, help="GPUs that share each layer")
+    add("--data-parallel-size", type=_positive, default=1, help="copies of the model")
+    add(
+        "--chat-template-kwargs",
+        type=_object,
+        default={},
+        metavar="JSON",
+        help="""such as '{"enable_thinking": false}'""",
+    )
+
+
+def _quieten() -> None:
+    # As in `doctor`: verl warns about every engine that is not installed.
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")
+
+
+def evaluate_bfcl(arguments: argparse.Namespace) -> int:
+    """Generates, scores and writes the results, or only scores them anew."""
+    from rest_verl.data.bfcl import BfclSource
+    from rest_verl.evaluation.checkpoints import find_model
+    from rest_verl.evaluation.prompts import bfcl_rows, select_categories
+    from rest_verl.evaluation.run import Evaluation, run_evaluation
+    from rest_verl.evaluation.store import read_run
+    from rest_verl.evaluation.summary import write_bfcl_summary
+
+    if arguments.score_only:
+        return _score_bfcl(arguments.score_only, arguments.data_dir)
+    if missing := [name for name in ("model", "output") if getattr(arguments, name) is None]:
+        raise ValueError(f"name --{missing[0]}, or results to score with --score-only")
+    _quieten()
+    options = _generation_options(arguments)
+    source = BfclSource.open(arguments.data_dir)
+    categories = select_categories(source, arguments.categories)
+    rows, num_rows = bfcl_rows(source, categories, arguments.mode, arguments.limit)
+    evaluation = Evaluation(
+        model=find_model(arguments.model),
+        options=options,
+        rows=rows,
+        shows_tools=arguments.mode == "tools",
+        about={
+            "benchmark": "bfcl",
+            "data_version": source.version,
+            "mode": arguments.mode,
+            "categories": categories,
+            "limit": arguments.limit,
+            "data": {
+                "folder": arguments.data_dir and str(arguments.data_dir.resolve()),
+                "name": source.name,
+                "release": source.release,
+                "files": source.checksums(categories),
+            },
+        },
+    )
+    records = run_evaluation(evaluation, arguments.output)
+    print(write_bfcl_summary(arguments.output, read_run(arguments.output), records, num_rows))
+    return 0
+
+
+def _score_bfcl(folder: Path, data_dir: Path | None) -> int:
+    from rest_verl.data.bfcl import BfclSource
+    from rest_verl.evaluation.prompts import bfcl_rows
+    from rest_verl.evaluation.run import rescore
+    from rest_verl.evaluation.store import read_run
+    from rest_verl.evaluation.summary import write_bfcl_summary
+
+    run = read_run(folder)
+    if run.get("benchmark") != "bfcl":
+        raise ValueError(f"{folder}: holds results of {run.get('benchmark')}, not of bfcl")
+    data = run["data"]
+    source = BfclSource.open(data_dir or (data["folder"] and Path(data["folder"])))
+    if source.checksums(run["categories"]) != data["files"]:
+        raise ValueError(
+            f"{source.folder}: is not the data that these answers were given to "
+            f"({data['name']} {data['release'] or ''}); name that with --data-dir"
+        )
+    rows, num_rows = bfcl_rows(source, run["categories"], run["mode"], run["limit"])
+    records = rescore(folder, rows, run["options"]["samples"])
+    print(write_bfcl_summary(folder, run, records, num_rows))
+    return 0
+
+
+def evaluate_api_bank(arguments: argparse.Namespace) -> int:
+    """Generates, scores and writes the results."""
+    from rest_verl.data.api_bank import LEVELS, level_file
+    from rest_verl.evaluation.checkpoints import find_model
+    from rest_verl.evaluation.prompts import api_bank_rows
+    from rest_verl.evaluation.run import Evaluation, run_evaluation
+    from rest_verl.evaluation.store import read_run
+    from rest_verl.evaluation.summary import write_api_bank_summary
+
+    _quieten()
+    options = _generation_options(arguments)
+    rows = api_bank_rows(arguments.data, arguments.limit)
+    files = [level_file(arguments.data, level) for level in LEVELS]
+    evaluation = Evaluation(
+        model=find_model(arguments.model),
+        options=options,
+        rows=rows,
+        shows_tools=False,
+        about={
+            "benchmark": "api_bank",
+            "data_version": None,
+            "mode": "prompt",
+            "limit": arguments.limit,
+            "data": {
+                "folder": str(arguments.data.resolve()),
+                "name": arguments.data.resolve().name,
+                "release": None,
+                "files": {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files},
+            },
+        },
+    )
+    records = run_evaluation(evaluation, arguments.output)
+    print(write_api_bank_summary(arguments.output, read_run(arguments.output), records))
+    return 0
+
+
+def compare_runs(arguments: argparse.Namespace) -> int:
+    """Prints the comparison."""
+    from rest_verl.evaluation.comparison import compare_folders
+    from rest_verl.evaluation.store import write_atomically
+
+    comparison = compare_folders(arguments.first, arguments.second)
+    if arguments.json:
+        write_atomically(arguments.json, comparison.to_json())
+    print(comparison.to_markdown())
+    return 0
+
+
+def _generation_options(arguments: argparse.Namespace) -> Any:
+    from rest_verl.evaluation.generation import GenerationOptions
+
+    temperature = arguments.temperature
+    if temperature is None:
+        temperature = 0.0 if arguments.samples == 1 else 1.0
+    return GenerationOptions(
+        samples=arguments.samples,
+        temperature=temperature,
+        seed=arguments.seed,
+        max_tokens=arguments.max_tokens,
+        max_model_len=arguments.max_model_len,
+        tensor_parallel_size=arguments.tensor_parallel_size,
+        data_parallel_size=arguments.data_parallel_size,
+        chat_template_kwargs=arguments.chat_template_kwargs,
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
+    return number
+
+
+def _object(text: str) -> dict[str, Any]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"must be a JSON object, got {text}")
+    return value

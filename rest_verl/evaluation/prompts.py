@@ -1,0 +1,133 @@
+"""What is asked of the model: the rows of a benchmark, each with its prompt and its judge."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+from itertools import groupby, islice
+from pathlib import Path
+
+from rest_verl.data.api_bank import ApiBankRow, read_api_bank
+from rest_verl.data.bfcl import (
+    CATEGORIES,
+    MULTI_TURN,
+    MULTI_TURN_CATEGORIES,
+    BfclRow,
+    BfclSource,
+)
+from rest_verl.data.bfcl_multi_turn import ENVIRONMENT, MultiTurnRow, read_multi_turn
+from rest_verl.data.prompts import build_prompt, openai_tools
+from rest_verl.data.styles import PromptStyle
+from rest_verl.environments.base import make_environment
+from rest_verl.evaluation.api_bank import score_api_bank
+from rest_verl.evaluation.conversations import Calls, Dialogue, Question, Record
+from rest_verl.evaluation.multi_turn import score_multi_turn
+from rest_verl.evaluation.single_turn import score_single_turn
+
+MODES: dict[str, PromptStyle] = {
+    "tools": "chat_template",
+    "prompt": "toolrl",
+    "compact": "compact",
+}
+"""Prompt style by mode."""
+
+
+def select_categories(source: BfclSource, names: list[str]) -> list[str]:
+    """The categories to evaluate, in BFCL's order; all single-turn ones where none is named.
+
+    Args:
+        names: of categories, or `single_turn`, `multi_turn`, `all`: those of a group that the data
+            folder has.
+
+    Raises:
+        ValueError: an unknown name, or a group of which the folder has nothing.
+    """
+    single_turn = CATEGORIES[source.version]
+    groups = {
+        "single_turn": single_turn,
+        MULTI_TURN: MULTI_TURN_CATEGORIES,
+        "all": (*single_turn, *MULTI_TURN_CATEGORIES),
+    }
+    chosen = []
+    for name in names or ["single_turn"]:
+        present = [c for c in groups.get(name, [name]) if name == c or source.file(c).exists()]
+        if not present:
+            raise ValueError(f"{source.folder}: holds none of {', '.join(groups[name])}")
+        chosen += present
+    return source.select(chosen)
+
+
+def bfcl_rows(
+    source: BfclSource, categories: list[str], mode: str, limit: int | None
+) -> tuple[list[Question | Dialogue], dict[str, int]]:
+    """The rows of these categories, `limit` of each, and how many each has in the data.
+
+    Raises:
+        ValueError: missing or bad data, with file, line and id; multi-turn without bfcl-eval.
+    """
+    style = MODES[mode]
+    rows: list[Question | Dialogue] = []
+    num_rows = {}
+    for category in categories:
+        if category in MULTI_TURN_CATEGORIES:
+            tasks = read_multi_turn(source, category)
+            rows += [_dialogue(task, style) for task in tasks[:limit]]
+            num_rows[category] = len(tasks)
+        else:
+            questions = source.read(category)
+            rows += [_question(question, style) for question in questions[:limit]]
+            num_rows[category] = len(questions)
+    return rows, num_rows
+
+
+def api_bank_rows(folder: Path, limit: int | None) -> list[Question]:
+    """The rows of API-Bank's levels, `limit` of each.
+
+    Raises:
+        ValueError: missing or bad data.
+    """
+    levels = groupby(read_api_bank(folder), key=lambda row: row.category)
+    return [
+        Question(
+            id=row.id,
+            category=row.category,
+            messages=row.messages,
+            tools=None,
+            judge=partial(_judge_api_bank, row),
+        )
+        for _, rows in levels
+        for row in islice(rows, limit)
+    ]
+
+
+def _question(row: BfclRow, style: PromptStyle) -> Question:
+    return Question(
+        id=row.id,
+        category=row.category,
+        messages=build_prompt(row, style),
+        tools=openai_tools(row) if style == "chat_template" else None,
+        judge=partial(_judge_single_turn, row),
+    )
+
+
+def _dialogue(row: MultiTurnRow, style: PromptStyle) -> Dialogue:
+    make_environment(ENVIRONMENT, row.task)  # a bad task shows before anything is generated
+    return Dialogue(
+        id=row.id,
+        category=row.category,
+        task=row.task,
+        style=style,
+        judge=partial(_judge_multi_turn, row),
+    )
+
+
+def _judge_single_turn(row: BfclRow, text: str, calls: Calls | None) -> Record:
+    return score_single_turn(row, calls)._asdict()
+
+
+def _judge_multi_turn(row: MultiTurnRow, turns: list[list[Calls | None]]) -> Record:
+    return score_multi_turn(row.task, turns)._asdict()
+
+
+def _judge_api_bank(row: ApiBankRow, text: str, calls: Calls | None) -> Record:
+    return asdict(score_api_bank(row, text))
