@@ -15,8 +15,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn
 
-from rest_verl.tool_calls import decode_json, parse_response
 from rest_verl.rewards.values import ValueTest, allowed_values, equal_to, may_be_left_out
+from rest_verl.tool_calls import decode_json, parse_response
 
 FORMATS = ("toolrl", "chat_template")
 EXPECTATIONS = ("calls", "no_call", "any_call")
