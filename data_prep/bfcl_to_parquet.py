@@ -13,7 +13,7 @@ maximum is left out and named in the manifest.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from tqdm import tqdm
@@ -76,7 +76,7 @@ def main(
             build = multi_turn_row if isinstance(row, MultiTurnRow) else verl_row
             splits[split].append(build(row, prompt_style, index=index, split=split))
             counts[row.category][split] += 1
-        manifest = {
+        manifest: dict[str, Any] = {
             "source": {
                 "name": source.name,
                 "release": source.release,

@@ -67,10 +67,11 @@ def main(
     try:
         if bool(bfcl) == bool(input_file):
             raise ValueError("name either --bfcl or --input")
+        left_out: dict[str, str] = {}
         if input_file:
             if data_dir:
                 raise ValueError("--data-dir goes with --bfcl only")
-            dialogues, left_out = list(read_dialogues(input_file)), {}
+            dialogues = list(read_dialogues(input_file))
             digest = hashlib.sha256(input_file.read_bytes()).hexdigest()
             source: dict[str, Any] = {"name": input_file.name, "sha256": digest}
         else:

@@ -18,9 +18,8 @@ def own_engines() -> None:
 
 
 def end_with_owner() -> None:
-    """In an engine's process: has it killed when its owner ends; elsewhere nothing.
-
-    The engine's own workers notice its end by themselves.
-    """
+    """In an engine's process: has it killed when its owner ends, and its workers when it ends
+    itself; elsewhere nothing."""
     if os.environ.get(_OWNER) == str(os.getppid()):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        own_engines()

@@ -145,7 +145,7 @@ def _page(
         f"- model: {code(run['model']['path'])}",
         f"- data: {title}, from {code(source)}",
         f"- mode {run['mode']}, temperature {options['temperature']:g}, seed {options['seed']}, "
-        f"{options['samples']} per row",
+        f"samples {options['samples']}",
     ]
     if run["limit"]:
         notes = [f"only the first {run['limit']} rows of each category", *notes]

@@ -142,6 +142,11 @@ def run_until(point: int, command: list[str]) -> None:
         main(command)
 
 
+def _is_torn_after(rows: Path, point: int) -> bool:
+    content = rows.read_bytes() if rows.exists() else b""
+    return content.count(b"\n") == point and content.endswith(b'"sam')
+
+
 @needs_package
 def test_killed_at_random_points(engine, model, data, tmp_path):
     """Kill -9 three times in one run: it ends with what an uninterrupted run ends with."""
@@ -158,13 +163,13 @@ def test_killed_at_random_points(engine, model, data, tmp_path):
             run_until(point, arguments(model, data, output, *more))
             os._exit(0)
         deadline = time.monotonic() + 60
-        while not (rows.exists() and rows.read_bytes().endswith(b'"sam')):
+        while not _is_torn_after(rows, point):
             assert time.monotonic() < deadline, f"seed {seed}"
             time.sleep(0.005)
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         assert os.WTERMSIG(status) == signal.SIGKILL
-        assert rows.read_bytes().count(b"\n") == point, f"seed {seed}"
+        assert _is_torn_after(rows, point)
         assert not (output / "summary.json").exists()
     assert main(arguments(model, data, output, *more)) == 0
     assert len(engine.prompts) - asked < asked  # only what was missing

@@ -196,6 +196,17 @@ def test_when_turns_end(sorting, answers, steps, valid, limit):
 
 
 @needs_package
+def test_a_row_with_more_answers_than_turns_is_wrong_whatever_the_answer(tmp_path):
+    # as multi_turn_base_154 of v3
+    longer = answer(truth=[*answer()["ground_truth"], ["pwd()"]])
+    source = BfclSource.open(write_rows(tmp_path, [question()], [longer]))
+    ((row,), _) = bfcl_rows(source, ["multi_turn_miss_func"], "tools", None)
+    record, _ = play(row, [LIST, "Done.", "I cannot sort.", SORT, "Sorted."])
+    assert [len(turn) for turn in record["text"]] == [2, 1, 2]
+    assert (record["valid"], record["error"], record["limit"]) == (False, "cut_off", "")
+
+
+@needs_package
 def test_a_cut_off_message_is_taken_as_it_stands(sorting):
     end = get_model("qwen3").tokenizer.eos_token_id
     answers = [LIST, "D" * 300, "no", SORT, "x"]
