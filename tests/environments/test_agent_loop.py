@@ -203,11 +203,12 @@ def test_reward(messages: list[str], official: float, dense: float, reward: str)
 
 @pytest.mark.parametrize(
     ("share", "dense"),
-    [(0.5, 0.25), (1.0, 0.5), (0.0, 0.0)],  # the unreached turn has half of its calls
+    # The first turn is wrong, the second is not reached and has half of its calls.
+    [(0.5, 0.125), (1.0, 0.25), (0.0, 0.0)],
 )
 def test_call_share(share: float, dense: float) -> None:
     options = {"reward": "dense", "call_share": share, "max_steps_per_turn": 1}
-    output, _ = run(get_model("qwen3"), [call("read")], make_row(["u"]), options)
+    output, _ = run(get_model("qwen3"), [call("read")], make_row(["u", "v"]), options)
     assert output.reward_score == dense
 
 
