@@ -6,6 +6,7 @@ from pathlib import Path
 
 from verl.experimental.agent_loop.agent_loop import register
 
+import rest_verl.plugin  # noqa: F401 (registers its own loop; the one below comes after it)
 from rest_verl.environments.agent_loop import ToolEnvironmentLoop
 
 
