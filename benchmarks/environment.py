@@ -15,7 +15,6 @@ import argparse
 import gc
 import importlib.util
 import itertools
-import json
 import os
 import platform
 import random
@@ -25,6 +24,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from common import write_json
 
 from rest_verl.data.json_lines import read_json_lines
 from rest_verl.environments.bfcl import BFCLEnvironment
@@ -204,13 +205,6 @@ def rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: rounded(item) for key, item in value.items()}
     return round(value, 2) if isinstance(value, float) else value
-
-
-def write_json(path: Path, record: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    unfinished.replace(path)
 
 
 def main() -> None:

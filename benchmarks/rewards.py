@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import random
 import time
@@ -19,6 +18,8 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+from common import write_json
 
 from rest_verl.rewards import tool_call_reward
 
@@ -230,13 +231,6 @@ def measure_hard_texts(repeats: int) -> dict[str, dict[str, float]]:
                 best = min(best, time.process_time() - start)
             milliseconds.setdefault(name, {})[str(megabytes)] = round(best * 1e3, 3)
     return milliseconds
-
-
-def write_json(path: Path, record: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    unfinished.replace(path)
 
 
 def main() -> None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
-import os
 import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from common import write_json
 
 from rest_verl.data import BfclRow, BfclSource, reference_answer
 from rest_verl.data.bfcl import MULTI_TURN_CATEGORIES
@@ -95,13 +95,6 @@ def measure_multi_turn(source: BfclSource, category: str, repeats: int) -> dict[
             "per_second_warm": warm,
         }
     return results
-
-
-def write_json(path: Path, record: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    unfinished.replace(path)
 
 
 def main() -> None:

@@ -20,19 +20,8 @@ cd "$(dirname "$0")/.."
 venv=${BFCL_VENV:-$PWD/outputs/bfcl_official_venv}
 requirements=run_scripts/bfcl_official_requirements.txt
 
-pick_python() {
-  local candidate
-  for candidate in ${PYTHON:-python3.11 python3.12 python3}; do
-    if "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null; then
-      echo "$candidate"
-      return
-    fi
-  done
-  echo "bfcl_official_evaluate.sh: needs Python 3.11 or 3.12; set PYTHON=/path/to/python" >&2
-  return 1
-}
-
 if ! cmp -s "$requirements" "$venv/.requirements"; then
+  source run_scripts/pick_python.sh
   python=$(pick_python)
   echo "making $venv with $($python --version) (a few minutes)"
   rm -rf "$venv"

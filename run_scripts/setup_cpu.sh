@@ -17,24 +17,13 @@ inputs=(requirements/*.txt requirements/vllm_alias/setup.cfg setup.cfg run_scrip
 fingerprint=$(cat "${inputs[@]}" | sha256sum | cut -d' ' -f1)-$PWD
 [[ -f $stamp && $(<"$stamp") == "$fingerprint" ]] && exit 0
 
-pick_python() {
-  local candidate
-  for candidate in ${PYTHON:-python3.11 python3.12 python3}; do
-    if "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null; then
-      echo "$candidate"
-      return
-    fi
-  done
-  echo "setup_cpu.sh: needs Python 3.11 or 3.12 (tried: ${PYTHON:-python3.11 python3.12 python3}); set PYTHON=/path/to/python" >&2
-  return 1
-}
-
 # One pip at a time: a second script that needs the environment waits here.
 exec 9>.setup.lock
 flock 9
 [[ -f $stamp && $(<"$stamp") == "$fingerprint" ]] && exit 0
 
 if ! .venv/bin/python -c 'import pip' 2>/dev/null; then
+  source run_scripts/pick_python.sh
   python=$(pick_python)
   echo "setup: making .venv with $($python --version)"
   rm -rf .venv
