@@ -32,7 +32,7 @@ def add_evaluate(commands: Any) -> None:
     )
     bfcl.add_argument(
         "--mode",
-        choices=("tools", "prompt", "compact"),
+        choices=("tools", "prompt", "compact"),  # MODES, which would import much for --help
         default="tools",
         help="functions through the chat template; in the prompt, in the format of training; or as "
         "signatures, for the tiny recipes' models (default: tools)",
@@ -96,6 +96,12 @@ def evaluate_bfcl(arguments: argparse.Namespace) -> int:
     from rest_verl.evaluation.summary import write_bfcl_summary
 
     if arguments.score_only:
+        for name in ("model", "output", "categories", "limit"):
+            if getattr(arguments, name):
+                raise ValueError(
+                    f"--{name} has no part in --score-only: what the folder holds is scored as it "
+                    "was run; leave it out"
+                )
         return _score_bfcl(arguments.score_only, arguments.data_dir)
     if missing := [name for name in ("model", "output") if getattr(arguments, name) is None]:
         raise ValueError(f"name --{missing[0]}, or results to score with --score-only")
@@ -130,23 +136,34 @@ def evaluate_bfcl(arguments: argparse.Namespace) -> int:
 
 def _score_bfcl(folder: Path, data_dir: Path | None) -> int:
     from rest_verl.data.bfcl import BfclSource
-    from rest_verl.evaluation.prompts import bfcl_rows
+    from rest_verl.evaluation.prompts import MODES, bfcl_rows
     from rest_verl.evaluation.run import rescore
-    from rest_verl.evaluation.store import read_run
+    from rest_verl.evaluation.store import RUN_FILE, read_run
     from rest_verl.evaluation.summary import write_bfcl_summary
 
     run = read_run(folder)
     if run.get("benchmark") != "bfcl":
         raise ValueError(f"{folder}: holds results of {run.get('benchmark')}, not of bfcl")
-    data = run["data"]
+    match run:
+        case {
+            "data": {"folder": str() | None, "files": dict(), "name": _, "release": _} as data,
+            "categories": list(categories),
+            "mode": str(mode),
+            "limit": int() | None as limit,
+            "options": {"samples": int(samples), "temperature": float() | int(), "seed": int()},
+            "model": {"path": str()},
+        } if mode in MODES:
+            pass
+        case _:
+            raise ValueError(f"{folder / RUN_FILE}: lacks what a run of bfcl has; evaluate again")
     source = BfclSource.open(data_dir or (data["folder"] and Path(data["folder"])))
-    if source.checksums(run["categories"]) != data["files"]:
+    if source.checksums(source.select(categories)) != data["files"]:
         raise ValueError(
             f"{source.folder}: is not the data that these answers were given to "
             f"({data['name']} {data['release'] or ''}); name that with --data-dir"
         )
-    rows, num_rows = bfcl_rows(source, run["categories"], run["mode"], run["limit"])
-    records = rescore(folder, rows, run["options"]["samples"])
+    rows, num_rows = bfcl_rows(source, categories, mode, limit)
+    records = rescore(folder, rows, samples)
     print(write_bfcl_summary(folder, run, records, num_rows))
     return 0
 
@@ -218,14 +235,16 @@ def _generation_options(arguments: argparse.Namespace) -> Any:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text}")
+    return int(text)
 
 
 def _object(text: str) -> dict[str, Any]:
-    value = json.loads(text)
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError(f"must be a JSON object, got {text}")
     return value

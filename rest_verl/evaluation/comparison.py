@@ -45,6 +45,8 @@ class Run:
     """Row id -> category."""
     right: dict[str, list[bool]]
     """Row id -> which samples are right."""
+    files: dict[str, Any]
+    """Checksums of the data, by name of the file."""
 
     @property
     def samples(self) -> int:
@@ -67,19 +69,7 @@ class Comparison:
 
     def sentence(self) -> str:
         """Whether the difference is more than noise, for people."""
-        result = self.overall
-        if not result.better and not result.worse:
-            what = "verdict" if result.samples == 1 else "number of right samples"
-            return f"No difference: the runs have the same {what} on each of {result.rows} rows."
-        evidence = (
-            f"{result.difference * 100:+.2f} points, from {percent(result.first)} to "
-            f"{percent(result.second)} on {result.rows} rows; {CONFIDENCE_LABEL} interval "
-            f"{_points(result)}, p: {_p(result.p)}"
-        )
-        if not result.more_than_noise:
-            return f"The difference is not more than noise: {evidence}."
-        word = "better" if result.difference > 0 else "worse"
-        return f"The second run is {word}, by more than noise: {evidence}."
+        return difference_sentence(self.overall)
 
     def to_json(self) -> str:
         """Everything, the sentence included."""
@@ -114,6 +104,22 @@ class Comparison:
         for word, rows in (("better", self.overall.better), ("worse", self.overall.worse)):
             lines += ["", f"Rows {word} in the second run ({len(rows)}): {_listed(rows)}"]
         return "\n".join(lines) + "\n"
+
+
+def difference_sentence(result: PairedComparison, second: str = "The second run") -> str:
+    """Whether the difference is more than noise, for people; `second` names what came second."""
+    if not result.better and not result.worse:
+        what = "verdict" if result.samples == 1 else "number of right samples"
+        return f"No difference: the runs have the same {what} on each of {result.rows} rows."
+    evidence = (
+        f"{result.difference * 100:+.2f} points, from {percent(result.first)} to "
+        f"{percent(result.second)} on {result.rows} rows; {CONFIDENCE_LABEL} interval "
+        f"{points_interval(result.interval)}, p: {p_value(result.p)}"
+    )
+    if not result.more_than_noise:
+        return f"The difference is not more than noise: {evidence}."
+    word = "better" if result.difference > 0 else "worse"
+    return f"{second} is {word}, by more than noise: {evidence}."
 
 
 def compare_folders(first: Path, second: Path) -> Comparison:
@@ -189,7 +195,15 @@ def load_run(folder: Path) -> Run:
         about={key: summary.get(key) for key in SAME},
         categories=categories,
         right={row: [samples[n] for n in sorted(samples)] for row, samples in right.items()},
+        files=_files(summary),
     )
+
+
+def _files(summary: dict[str, Any]) -> dict[str, Any]:
+    match summary:
+        case {"data": {"files": dict(files)}}:
+            return files
+    return {}
 
 
 def _checked(record: dict[str, Any], where: str) -> tuple[str, str, int, bool]:
@@ -215,6 +229,12 @@ def _check_comparable(first: Run, second: Run) -> None:
     for row, category in first.categories.items():
         if second.categories[row] != category:
             raise _differ(first, second, f"the category of {row}", category, second.categories[row])
+    for name, checksum in first.files.items():
+        if second.files.get(name, checksum) != checksum:
+            raise ValueError(
+                f"{first.name} and {second.name} cannot be compared: {name} had other contents in "
+                "the second; evaluate both on the same data"
+            )
 
 
 def _differ(first: Run, second: Run, what: str, one: object, other: object) -> ValueError:
@@ -235,18 +255,21 @@ def _cells(name: str, result: PairedComparison) -> list[str]:
         percent(result.first),
         percent(result.second),
         f"{result.difference * 100:+.2f}",
-        _points(result),
-        _p(result.p),
+        points_interval(result.interval),
+        p_value(result.p),
         f"{len(result.better)}",
         f"{len(result.worse)}",
     ]
 
 
-def _points(result: PairedComparison) -> str:
-    return f"{result.interval.low * 100:+.2f} to {result.interval.high * 100:+.2f}"
+def points_interval(interval: Sequence[float]) -> str:
+    """The two ends of a difference's interval in percentage points, for people."""
+    low, high = interval
+    return f"{low * 100:+.2f} to {high * 100:+.2f}"
 
 
-def _p(p: float) -> str:
+def p_value(p: float) -> str:
+    """A p for people."""
     return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
 
 

@@ -11,7 +11,6 @@ observations and user messages are appended through the chat template's own delt
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -23,8 +22,9 @@ from rest_verl.environments.base import make_environment
 from rest_verl.environments.conversation import Conversation
 from rest_verl.environments.execution import run_call
 from rest_verl.environments.observations import encodable
-from rest_verl.environments.syntax import Call, RestReader, ends_in_think
+from rest_verl.environments.syntax import ends_in_think
 from rest_verl.environments.template import examine_template
+from rest_verl.evaluation.calls import Calls, read_calls
 from rest_verl.evaluation.generation import Engine, GenerationOptions, request_seed
 
 MAX_CALLING_STEPS = 21
@@ -33,12 +33,8 @@ CALL_TIMEOUT = 10.0
 """Seconds that one call may take."""
 _OPENING_TOKENS = 16
 """Tokens at the end of a prompt in which a template's opened think block shows."""
-MAX_NESTING = 100
-"""Levels of arguments. Python can read somewhat deeper JSON than it can compare or write."""
 
 Record = dict[str, Any]
-Calls = list[dict[str, Any]]
-"""`{"name", "arguments"}` each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +86,6 @@ class Chat:
         self.options = options
         self.tokenizer = builder.tokenizer
         self.template = examine_template(builder)
-        self.reader = RestReader()
 
     async def record(self, row: Question | Dialogue, sample: int) -> Record:
         """The result record of one sample of a row."""
@@ -192,13 +187,8 @@ class Chat:
         text = self._decode(token_ids[:-1] if output.is_ended else token_ids)
         end = [] if output.is_ended or self.template.end_id is None else [self.template.end_id]
         conversation.add_sampled([*token_ids, *end], None, text)
-        reading = await self.reader.read(
-            token_ids,
-            text,
-            think_is_open=ends_in_think(self._decode(prompt[-_OPENING_TOKENS:])),
-            get_tools=list,
-        )
-        calls = None if reading.is_malformed else _storable_calls(reading.calls)
+        think_is_open = ends_in_think(self._decode(prompt[-_OPENING_TOKENS:]))
+        calls = read_calls(text, think_is_open=think_is_open)
         return _Message(text, calls, len(token_ids), output.is_ended)
 
     async def _run_calls(self, environment: Any, calls: Calls) -> list[dict[str, Any]]:
@@ -212,32 +202,3 @@ class Chat:
 
     def _decode(self, token_ids: list[int]) -> str:
         return self.tokenizer.decode(token_ids, clean_up_tokenization_spaces=False)
-
-
-def _storable_calls(calls: list[Call]) -> Calls | None:
-    try:
-        return [{"name": encodable(c.name), "arguments": storable(c.arguments)} for c in calls]
-    except ValueError:
-        return None
-
-
-def storable(value: Any, levels: int = MAX_NESTING) -> Any:
-    """A JSON value of the model as one that JSON in UTF-8 can hold.
-
-    A number beyond every float becomes the largest one, half of a surrogate pair a "?": neither is
-    ever a right value.
-
-    Raises:
-        ValueError: it is nested deeper than `levels`.
-    """
-    if isinstance(value, str):
-        return encodable(value)
-    if isinstance(value, float):
-        return min(max(value, -sys.float_info.max), sys.float_info.max)
-    if isinstance(value, dict | list) and not levels:
-        raise ValueError("nested too deeply")
-    if isinstance(value, dict):
-        return {encodable(key): storable(item, levels - 1) for key, item in value.items()}
-    if isinstance(value, list):
-        return [storable(item, levels - 1) for item in value]
-    return value

@@ -21,9 +21,10 @@ from rest_verl.data.prompts import build_prompt, openai_tools
 from rest_verl.data.styles import PromptStyle
 from rest_verl.environments.base import make_environment
 from rest_verl.evaluation.api_bank import score_api_bank
-from rest_verl.evaluation.conversations import Calls, Dialogue, Question, Record
+from rest_verl.evaluation.calls import Calls
+from rest_verl.evaluation.conversations import Dialogue, Question, Record
 from rest_verl.evaluation.multi_turn import score_multi_turn
-from rest_verl.evaluation.single_turn import score_single_turn
+from rest_verl.evaluation.single_turn import check_row, score_single_turn
 from rest_verl.evaluation.verdict import wrong
 
 MODES: dict[str, PromptStyle] = {
@@ -77,6 +78,8 @@ def bfcl_rows(
             num_rows[category] = len(tasks)
         else:
             questions = source.read(category)
+            for question in questions[:limit]:
+                check_row(question)  # a bad row shows before anything is generated
             rows += [_question(question, style) for question in questions[:limit]]
             num_rows[category] = len(questions)
     return rows, num_rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
-import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,10 +15,19 @@ from tqdm import tqdm
 from rest_verl.chosen_platform import runs_on_cpu
 from rest_verl.doctor import choose_platform
 from rest_verl.environments.template import examine_template
+from rest_verl.evaluation.asking import check_template, token_builder
+from rest_verl.evaluation.calls import are_calls, are_turns
 from rest_verl.evaluation.checkpoints import model_checksums
 from rest_verl.evaluation.conversations import Chat, Dialogue, Question, Record
 from rest_verl.evaluation.generation import GenerationOptions, run_all, vllm_engine
-from rest_verl.evaluation.store import Key, Store, read_records, record_key, write_records
+from rest_verl.evaluation.store import (
+    Key,
+    Store,
+    locked,
+    read_records,
+    record_key,
+    write_records,
+)
 
 PACKAGES = ("rest-verl", "verl", "vllm", "transformers", "torch")
 """Whose versions have a part in what is generated."""
@@ -26,8 +35,6 @@ PACKAGES = ("rest-verl", "verl", "vllm", "transformers", "torch")
 Row = Question | Dialogue
 Job = tuple[Row, int]
 """A row, and the number of a sample."""
-
-_PROBE = "probe_7c1e"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +60,21 @@ def run_evaluation(evaluation: Evaluation, folder: Path) -> list[Record]:
     """
     choose_platform()  # before verl is imported
     jobs = _jobs(evaluation.rows, evaluation.options.samples)
+    # Before anything is hashed, written or started.
+    builder = token_builder(evaluation.model, evaluation.options.chat_template_kwargs)
+    check_template(builder, evaluation.model, evaluation.rows, shows_tools=evaluation.shows_tools)
     with Store(folder, _description(evaluation)) as store:
         if any(key not in store.records for key in jobs):
-            asyncio.run(_generate(evaluation, jobs, store))
+            try:
+                asyncio.run(_generate(evaluation, builder, jobs, store))
+            except KeyboardInterrupt:
+                done = sum(key in store.records for key in jobs)
+                print(
+                    f"\nstopped with {done} of {len(jobs)} answers in {folder}; the same command "
+                    "goes on from there",
+                    file=sys.stderr,
+                )
+                sys.exit(130)
         records = [store.records[key] for key in jobs]
         # In the order asked for, whatever the order in which they were done.
         write_records(folder, records)
@@ -68,6 +87,11 @@ def rescore(folder: Path, rows: Sequence[Row], samples: int) -> list[Record]:
     Raises:
         ValueError: records are missing, or of other rows.
     """
+    with locked(folder):
+        return _rescore(folder, rows, samples)
+
+
+def _rescore(folder: Path, rows: Sequence[Row], samples: int) -> list[Record]:
     found = {record_key(record): record for record in read_records(folder)}
     jobs = _jobs(rows, samples)
     if missing := sum(key not in found for key in jobs):
@@ -78,6 +102,12 @@ def rescore(folder: Path, rows: Sequence[Row], samples: int) -> list[Record]:
     records = []
     for key, (row, _) in jobs.items():
         record = found[key]
+        scorable = are_calls if isinstance(row, Question) else are_turns
+        if not scorable(record.get("calls")) or not isinstance(record.get("text"), str | list):
+            raise ValueError(
+                f"{folder}: the record of {row.id}, sample {record['sample']}, has no text and "
+                "calls that can be scored; remove its line and start its evaluation again"
+            )
         if isinstance(row, Question):
             verdict = row.judge(record["text"], record["calls"])
         else:
@@ -108,11 +138,10 @@ def _version(package: str) -> str | None:
         return None
 
 
-async def _generate(evaluation: Evaluation, jobs: Mapping[Key, Job], store: Store) -> None:
+async def _generate(
+    evaluation: Evaluation, builder: Any, jobs: Mapping[Key, Job], store: Store
+) -> None:
     options = evaluation.options
-    builder = _token_builder(evaluation.model, options)
-    if evaluation.shows_tools:
-        _check_shows_tools(builder, evaluation.model)
     ends = {examine_template(builder).end_id, builder.tokenizer.eos_token_id} - {None}
     missing = [job for key, job in jobs.items() if key not in store.records]
     # Conversations first: they take longest.
@@ -120,36 +149,13 @@ async def _generate(evaluation: Evaluation, jobs: Mapping[Key, Job], store: Stor
     model = evaluation.model
     async with vllm_engine(model, options, on_cpu=runs_on_cpu(), end_ids=ends) as engine:
         chat = Chat(engine, builder, options)
-        with tqdm(total=len(jobs), initial=len(jobs) - len(missing), unit="row") as bar:
+        seconds = 0.1 if sys.stderr.isatty() else 30.0  # in a log, a line's worth now and then
+        with tqdm(
+            total=len(jobs), initial=len(jobs) - len(missing), unit="row", mininterval=seconds
+        ) as bar:
 
             async def run(job: Job) -> None:
                 store.append(await chat.record(*job))
                 bar.update()
 
             await run_all(missing, run)
-
-
-def _token_builder(model: Path, options: GenerationOptions) -> Any:
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # processes are forked later
-    from transformers import AutoConfig, AutoTokenizer
-    from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token_builder
-
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    if not tokenizer.chat_template:
-        raise ValueError(f"{model}: its tokenizer has no chat template; add chat_template.jinja")
-    return create_continuous_token_builder(
-        tokenizer,
-        hf_model_type=AutoConfig.from_pretrained(model).model_type,
-        chat_template_kwargs=dict(options.chat_template_kwargs),
-    )
-
-
-def _check_shows_tools(builder: Any, model: Path) -> None:
-    function = {"name": _PROBE, "description": "", "parameters": {"type": "object"}}
-    tools = [{"type": "function", "function": {**function}}]
-    prompt = builder.build_initial_tokens([{"role": "user", "content": "ask"}], tools=tools)
-    if _PROBE not in builder.tokenizer.decode(prompt):
-        raise ValueError(
-            f"{model}: its chat template does not show tools; evaluate with --mode prompt, or "
-            "compact for the tiny recipes' models"
-        )

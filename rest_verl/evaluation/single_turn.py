@@ -24,6 +24,7 @@ Where the official checker raises, which ends its whole run, the output is wrong
 from typing import Any
 
 from rest_verl.data.bfcl import BfclRow
+from rest_verl.evaluation.calls import Calls
 from rest_verl.evaluation.foreign_values import java_value, javascript_value
 from rest_verl.evaluation.values import (
     JAVA_TYPES,
@@ -33,9 +34,6 @@ from rest_verl.evaluation.values import (
     value_error,
 )
 from rest_verl.evaluation.verdict import RIGHT, Verdict, wrong
-
-Calls = list[dict[str, Any]]
-"""`{"name", "arguments"}` each, as read from the model's text."""
 
 _WITH_ITEMS = {
     "python": ("array", "tuple"),
@@ -74,6 +72,24 @@ def score_single_turn(row: BfclRow, calls: Calls | None) -> Verdict:
     return wrong(error) if error else RIGHT
 
 
+def check_row(row: BfclRow) -> None:
+    """Looks at all of a row that a verdict may need, for `score_single_turn` to raise on none.
+
+    Raises:
+        ValueError: the row is malformed; names the id.
+    """
+    language = _language(row.category)
+    try:
+        for expected in row.calls:
+            by_name = "multiple" in row.category or "parallel" in row.category
+            doc = _doc(row, expected["name"]) if by_name else _only(row)
+            for name, spec in doc["parameters"]["properties"].items():
+                if name in expected["parameters"]:
+                    _declared(spec, language)
+    except _BadRow as problem:
+        raise ValueError(f"{row.id}: {problem}") from None
+
+
 class _BadRow(Exception):
     """What is wrong with the row."""
 
@@ -83,7 +99,7 @@ def _error(row: BfclRow, calls: Calls) -> str:
     # With one function on offer its own name is the right one. In v3's "simple" some answers give
     # another.
     is_multiple = "multiple" in row.category
-    doc = _doc(row, expected["name"]) if is_multiple else row.functions[0]
+    doc = _doc(row, expected["name"]) if is_multiple else _only(row)
     return _call_error(doc, calls[0], expected, _language(row.category))
 
 
@@ -102,6 +118,12 @@ def _parallel_error(row: BfclRow, calls: Calls) -> str:
         if error:
             return error if len(calls) == 1 else "no_match"
     return ""
+
+
+def _only(row: BfclRow) -> dict[str, Any]:
+    if not row.functions:
+        raise _BadRow("has an answer but no function")
+    return row.functions[0]
 
 
 def _language(category: str) -> str:

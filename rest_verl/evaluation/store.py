@@ -96,7 +96,7 @@ class Store:
             that say where things lie.
 
     Raises:
-        ValueError: the folder belongs to another run (says what differs), holds other files, is in
+        ValueError: the folder holds rows of another run (says what differs) or other files, is in
             use by another process, or its rows cannot be read.
     """
 
@@ -106,15 +106,15 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         with contextlib.ExitStack() as opened:
-            opened.enter_context(_locked(folder))
-            _claim(folder, run)
-            self._file = opened.enter_context((folder / ROWS_FILE).open("a+b"))
-            self._file.seek(0)
-            content = self._file.read()
+            opened.enter_context(locked(folder))
+            path = folder / ROWS_FILE
+            content = path.read_bytes() if path.exists() else b""
             whole = _length_of_whole_lines(content)
+            self.records: dict[Key, dict[str, Any]] = _parse(path, content[:whole])
+            _claim(folder, run, is_empty=not self.records)
+            self._file = opened.enter_context(path.open("ab"))
             # What was being written when the process ended.
             self._file.truncate(whole)
-            self.records: dict[Key, dict[str, Any]] = _parse(Path(self._file.name), content[:whole])
             self._opened = opened.pop_all()
         self._synced = time.monotonic()
 
@@ -139,7 +139,12 @@ class Store:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
+    """Holds `folder` for this process alone.
+
+    Raises:
+        ValueError: another process has it.
+    """
     # The folder and not a file in it: those are replaced. The lock ends with the process.
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -151,7 +156,7 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _claim(folder: Path, run: dict[str, Any]) -> None:
+def _claim(folder: Path, run: dict[str, Any], *, is_empty: bool) -> None:
     if not (folder / RUN_FILE).exists():
         if strangers := sorted(p.name for p in folder.iterdir() if not p.name.startswith(".")):
             raise ValueError(
@@ -160,6 +165,9 @@ def _claim(folder: Path, run: dict[str, Any]) -> None:
             )
         write_json(folder / RUN_FILE, run)
     elif changes := list(_changes(read_run(folder), run)):
+        if is_empty:  # it never came to a row, perhaps because of what was changed
+            write_json(folder / RUN_FILE, run)
+            return
         raise ValueError(
             f"{folder}: holds the results of another run: {'; '.join(changes)}. Name another "
             "folder, or remove this one to start anew"
@@ -193,12 +201,17 @@ def _parse(path: Path, content: bytes) -> dict[Key, dict[str, Any]]:
     records: dict[Key, dict[str, Any]] = {}
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         try:
-            record = json.loads(line)
-            key = record["id"], record["sample"]
-        except (ValueError, RecursionError, TypeError, KeyError):
-            raise ValueError(
-                f"{path}:{number}: not a result record; remove the line, and its row is run again"
-            ) from None
+            record = load_json(line)
+        except (ValueError, RecursionError):
+            record = None
+        match record:
+            case {"id": str(row), "sample": int(sample)}:
+                key = row, sample
+            case _:
+                raise ValueError(
+                    f"{path}:{number}: not a result record; remove the line, and its row is run "
+                    "again"
+                )
         if key in records:
             raise ValueError(f"{path}:{number}: {key[0]} sample {key[1]} is there twice")
         records[key] = record

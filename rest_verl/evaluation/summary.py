@@ -51,10 +51,11 @@ def write_bfcl_summary(
     found = accuracies(records, version, num_rows)
     categories, groups = _lines(found)
     missing = {name: list(group.missing) for name, group in found.groups.items() if group.weights}
-    by_sample = [
-        accuracies(part, version, num_rows).groups[BFCL_OVERALL].accuracy or 0.0
-        for part in _samples(records)
+    by_part = [
+        accuracies(part, version, num_rows).groups[BFCL_OVERALL] for part in _samples(records)
     ]
+    # None where nothing was run that counts there, as of irrelevance alone in v4.
+    by_sample = [group.accuracy for group in by_part if group.accuracy is not None]
     summary = {
         **_head(run, records),
         "categories": {line.name: line.as_dict() for line in categories},
@@ -111,7 +112,7 @@ def _head(run: Mapping[str, Any], records: Sequence[Record]) -> dict[str, Any]:
     return {
         "benchmark": run["benchmark"],
         "data_version": run["data_version"],
-        "data": {key: run["data"][key] for key in ("name", "release")},
+        "data": {key: run["data"][key] for key in ("name", "release", "files")},
         "mode": run["mode"],
         "model": run["model"]["path"],
         "rows": len({record["id"] for record in records}),

@@ -204,6 +204,16 @@ def test_refused_together(tmp_path: Path, summary: dict, records: list, message:
     assert str(second) in str(caught.value)
 
 
+def test_other_contents_of_the_data_are_refused(tmp_path: Path) -> None:
+    runs = [
+        write_run(tmp_path / name, A, data={"files": {"q.json": checksum}})
+        for name, checksum in (("a", "12"), ("b", "34"), ("c", "12"))
+    ]
+    with pytest.raises(ValueError, match=r"q\.json had other contents in the second; evaluate"):
+        compare_folders(*runs[:2])
+    assert compare_folders(runs[0], runs[2]).overall.difference == 0
+
+
 def test_the_rows_of_one_run_alone_are_named(tmp_path: Path) -> None:
     extra = [record(f"extra_{n}", True) for n in range(5)]
     with pytest.raises(ValueError, match=r"5 rows .*\(extra_0, extra_1, extra_2, \.\.\.\)"):
@@ -230,6 +240,14 @@ def test_broken_rows(tmp_path: Path, records: list, message: str) -> None:
         compare_folders(run, run)
     assert str(caught.value).startswith(str(run))
     assert message in str(caught.value)
+
+
+def test_a_row_that_is_not_utf_8(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", A)
+    with (run / "rows.jsonl").open("ab") as file:
+        file.write(b'{"id": "\xff", "category": "java", "sample": 0, "valid": true}\n')
+    with pytest.raises(ValueError, match=r"rows\.jsonl:3: not a line of JSON"):
+        compare_folders(run, run)
 
 
 def test_torn_row(tmp_path: Path) -> None:

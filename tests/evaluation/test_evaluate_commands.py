@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("verl", reason="its continuous-token builders")
-from bfcl_samples import write_folder
+from bfcl_samples import ANSWER, QUESTION, write_category, write_folder
 from multi_turn_samples import answer, needs_package, question, write_rows
 from stand_in import StandIn, call_text, save_model, starting
-from templates import DROPS_TOOLS, chatml, get_model
+from templates import ALTERNATES, DROPS_TOOLS, chatml, get_model
 
 from rest_verl.cli import main
 from rest_verl.evaluation import run as run_module
@@ -212,6 +212,34 @@ def test_changed_files_are_refused_and_moved_ones_are_not(engine, model, data, t
     assert "possible_answer/BFCL_v4_multiple.json was" in capsys.readouterr().err
 
 
+def test_score_only_scores_what_was_run(engine, model, data, tmp_path, capsys):
+    output = tmp_path / "out"
+    assert main(arguments(model, data, output)) == 0
+    score = ["evaluate", "bfcl", "--score-only", str(output)]
+    capsys.readouterr()
+    for option in ("--model", "--output", "--categories", "--limit"):
+        assert main([*score, option, "5"]) == 1
+        assert f"{option} has no part in --score-only" in capsys.readouterr().err
+
+    rows = output / "rows.jsonl"
+    whole = rows.read_text()
+    record = json.loads(whole.splitlines()[0])
+    for change in ({"calls": [1]}, {"calls": "x"}, {"calls": [{"name": 1}]}, {"text": None}):
+        lines = [json.dumps({**record, **change}), *whole.splitlines()[1:]]
+        rows.write_text("".join(f"{line}\n" for line in lines))
+        assert main(score) == 1
+        assert "multiple_0, sample 0, has no text and calls that can be scored" in (
+            capsys.readouterr().err
+        )
+    rows.write_text(whole)
+    with Store(output, read_run(output)):
+        assert main(score) == 1
+    assert "another process is writing" in capsys.readouterr().err
+    (output / "run.json").write_text('{"benchmark": "bfcl"}')
+    assert main(score) == 1
+    assert "lacks what a run of bfcl has" in capsys.readouterr().err
+
+
 def test_score_only(engine, model, data, tmp_path, capsys):
     output = tmp_path / "out"
     assert main(arguments(model, data, output)) == 0
@@ -249,6 +277,20 @@ def test_several_samples_and_a_limit(engine, model, data, tmp_path):
     assert category["correct"] == sum(record["valid"] for record in records) / 4
     assert summary["over_samples"]["mean"] == pytest.approx(category["accuracy"])
     assert "the first 5 rows" in (output / "table.md").read_text()
+
+
+def test_no_spread_of_an_accuracy_that_was_not_measured(engine, model, tmp_path):
+    # v4's overall accuracy leaves irrelevance out, so samples of it alone have none
+    data = tmp_path / "data"
+    write_category(data, [{**QUESTION, "id": "irrelevance_0"}], None, "v4_irrelevance")
+    output = tmp_path / "out"
+    command = arguments(model, data, output, "--samples", "3", "--categories", "irrelevance")
+    assert main(command) == 0
+    summary = summary_of(output)
+    assert list(summary["categories"]) == ["irrelevance"]
+    assert list(summary["groups"]) == ["irrelevance"]
+    assert "over_samples" not in summary
+    assert "overall by sample" not in (output / "table.md").read_text()
 
 
 def test_compare(engine, model, data, tmp_path, capsys):
@@ -312,6 +354,60 @@ def test_templates_that_will_not_do(engine, data, tmp_path, capsys):
     plain = save_model(tmp_path / "plain", chatml(DROPS_TOOLS, "llama"))
     assert main(arguments(plain, data, tmp_path / "out")) == 1
     assert "its chat template does not show tools" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert main(arguments(plain, data, tmp_path / "out", "--mode", "prompt")) == 0
+    alternating = save_model(tmp_path / "alternating", chatml(ALTERNATES, "llama"))
+    for more in ([], ["--categories", "multi_turn_miss_func"]):
+        capsys.readouterr()
+        assert main(arguments(alternating, data, tmp_path / "no", "--mode", "prompt", *more)) == 1
+        error = capsys.readouterr().err
+        assert "refuses messages of the roles system, user" in error
+        assert "roles must alternate" in error
     (plain / "chat_template.jinja").unlink()
-    assert main(arguments(plain, data, tmp_path / "other", "--mode", "prompt")) == 1
-    assert "has no chat template" in capsys.readouterr().err
+    for mode in ("tools", "prompt"):
+        assert main(arguments(plain, data, tmp_path / "no", "--mode", mode)) == 1
+        assert "has no chat template" in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()
+
+
+def test_a_stopped_run_says_how_to_go_on(engine, model, data, tmp_path, capsys):
+    said = []
+
+    def interrupted(prompt, seed):
+        said.append(prompt)
+        if len(said) == 5:
+            signal.raise_signal(signal.SIGINT)  # as Ctrl-C
+        return RIGHT
+
+    output = tmp_path / "out"
+    engine.answer = interrupted
+    with pytest.raises(SystemExit) as ended:
+        main(arguments(model, data, output))
+    assert ended.value.code == 130
+    assert f"answers in {output}; the same command goes on" in capsys.readouterr().err
+    engine.answer = speak
+    assert main(arguments(model, data, output)) == 0
+
+
+def test_a_row_that_cannot_be_judged_stops_before_the_engine(engine, model, tmp_path, capsys):
+    data = tmp_path / "data"
+    strange = {**ANSWER, "ground_truth": [{"unknown": {}}]}
+    write_category(data, [QUESTION], [strange])
+    assert main(arguments(model, data, tmp_path / "out")) == 1
+    assert "multiple_0: the answer calls unknown, which is not among" in capsys.readouterr().err
+    assert engine.prompts == []
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--limit", "0"], "must be a whole number above 0, got 0"),
+        (["--samples", "two"], "must be a whole number above 0, got two"),
+        (["--chat-template-kwargs", "{"], "must be a JSON object, got {"),
+        (["--chat-template-kwargs", "[]"], "must be a JSON object, got []"),
+    ],
+)
+def test_options_that_cannot_be_read(capsys, option, message):
+    with pytest.raises(SystemExit):
+        main(["evaluate", "bfcl", *option])
+    assert message in capsys.readouterr().err

@@ -18,7 +18,8 @@ from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token
 
 from rest_verl.data.bfcl import BfclSource
 from rest_verl.data.json_lines import load_json
-from rest_verl.evaluation.conversations import Chat, Dialogue, Question, storable
+from rest_verl.evaluation.calls import storable
+from rest_verl.evaluation.conversations import Chat, Dialogue, Question
 from rest_verl.evaluation.generation import GenerationOptions, request_seed, run_all
 from rest_verl.evaluation.prompts import bfcl_rows
 
@@ -172,6 +173,27 @@ def test_a_right_conversation(sorting, model_name):
     assert "Sort a.txt." in added[1]
     assert '"sort"' in added[2]  # the function appears with the turn that may use it
     assert "sort" not in decode(engine.prompts[0])
+
+
+@needs_package
+@pytest.mark.parametrize(
+    ("mode", "shown", "appears"),
+    [("prompt", "<response>", "1. Name: sort"), ("compact", "ls(", "sort(")],
+)
+def test_a_conversation_in_the_format_of_training(tmp_path, mode, shown, appears):
+    answers = [LIST, "Done.", "I cannot sort.", SORT, "Sorted."]
+    record, engine = play(sorting_row(tmp_path, mode), answers)
+    assert (record["valid"], record["limit"]) == (True, "")
+    first, *_, last = map(get_model("qwen3").tokenizer.decode, engine.prompts)
+    assert first.startswith("<|im_start|>system\n")
+    assert shown in first
+    assert "<tools>" not in first
+    assert "Dialogue Records" not in first  # the dialogue goes on in messages
+    assert "sort" not in first
+    # The function that appears is described in the turn that may use it.
+    before, _, after = last.partition(appears)
+    assert "sort" not in before.replace("I cannot sort.", "")
+    assert "file_name" in after.partition("<|im_end|>")[0]
 
 
 @needs_package

@@ -100,6 +100,18 @@ def test_the_same_files_elsewhere_are_the_same_run(tmp_path):
         pass
 
 
+def test_a_run_that_came_to_no_row_can_be_changed(tmp_path):
+    # as when the engine did not start, and said which option to change
+    with Store(tmp_path, RUN):
+        pass
+    (tmp_path / ROWS_FILE).write_bytes(b'{"id": "row_0", "sam')  # nor is half a row one
+    other = changed(options={"temperature": 1.0})
+    with Store(tmp_path, other) as store:
+        store.append(record(0))
+    assert read_run(tmp_path) == other
+    assert read_records(tmp_path) == [record(0)]
+
+
 def test_folders_that_are_refused(tmp_path):
     (tmp_path / "mine.txt").write_text("kept")
     with pytest.raises(ValueError, match=r"holds mine\.txt but no run\.json"):
@@ -123,6 +135,10 @@ def test_one_process_at_a_time(tmp_path):
     ("line", "message"),
     [
         ("{torn", r"rows\.jsonl:2: not a result record"),
+        ('{"id": ["row_1"], "sample": 0}', r"rows\.jsonl:2: not a result record"),
+        ('{"id": "row_1", "sample": 0, "x": NaN}', r"rows\.jsonl:2: not a result record"),
+        ('{"id": "row_1", "sample": 0, "x": "\\ud800"}', r"rows\.jsonl:2: not a result record"),
+        ("[" * 100_000, r"rows\.jsonl:2: not a result record"),
         ("[1]", r"rows\.jsonl:2: not a result record"),
         ('{"id": "row_1"}', r"rows\.jsonl:2: not a result record"),
         ("\0\0", r"rows\.jsonl:2: not a result record"),
@@ -137,6 +153,15 @@ def test_a_bad_line_is_named_and_the_folder_left_free(tmp_path, line, message):
     for _ in range(2):  # the second time: not locked by the first
         with pytest.raises(ValueError, match=message):
             Store(tmp_path, RUN)
+
+
+def test_a_line_that_is_not_utf_8_is_named(tmp_path):
+    with Store(tmp_path, RUN) as store:
+        store.append(record(0))
+    with (tmp_path / ROWS_FILE).open("ab") as file:
+        file.write(b'{"id": "row_1", "sample": 0, "text": "\xe9"}\n')
+    with pytest.raises(ValueError, match=r"rows\.jsonl:2: not a result record"):
+        read_records(tmp_path)
 
 
 def test_replacing_is_all_or_nothing(tmp_path):

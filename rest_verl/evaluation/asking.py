@@ -1,0 +1,82 @@
+"""The model's tokenizer, and whether its chat template can ask what is to be asked.
+
+Looked at before anything is written or started: the engine of a large model takes minutes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rest_verl.evaluation.conversations import Dialogue, Question
+
+_PROBE = "probe_7c1e"
+
+
+def token_builder(model: Path, chat_template_kwargs: Mapping[str, Any]) -> Any:
+    """verl's continuous-token builder for the model in a Hugging Face folder.
+
+    Raises:
+        ValueError: its tokenizer has no chat template.
+    """
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # processes are forked later
+    from transformers import AutoConfig, AutoTokenizer
+    from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token_builder
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    if not tokenizer.chat_template:
+        raise ValueError(f"{model}: its tokenizer has no chat template; add chat_template.jinja")
+    return create_continuous_token_builder(
+        tokenizer,
+        hf_model_type=AutoConfig.from_pretrained(model).model_type,
+        chat_template_kwargs=dict(chat_template_kwargs),
+    )
+
+
+def check_template(
+    builder: Any, model: Path, rows: Iterable[Question | Dialogue], *, shows_tools: bool
+) -> None:
+    """Renders a prompt of each kind that the rows have.
+
+    Args:
+        shows_tools: whether the tools come through the template.
+
+    Raises:
+        ValueError: the template does not show tools, or refuses a kind of message.
+    """
+    if shows_tools:
+        function = {"name": _PROBE, "description": "", "parameters": {"type": "object"}}
+        tools = [{"type": "function", "function": function}]
+        prompt = _render(builder, model, ["user"], tools)
+        if _PROBE not in builder.tokenizer.decode(prompt):
+            raise ValueError(
+                f"{model}: its chat template does not show tools; evaluate with --mode prompt, or "
+                "compact for the tiny recipes' models"
+            )
+    for roles in sorted({_roles(row, shows_tools) for row in rows}):
+        _render(builder, model, roles, None)
+
+
+def _roles(row: Question | Dialogue, shows_tools: bool) -> tuple[str, ...]:
+    """Of the messages that the row begins with."""
+    if isinstance(row, Question):
+        return tuple(message["role"] for message in row.messages)
+    return ("user",) if shows_tools else ("system", "user")
+
+
+def _render(
+    builder: Any, model: Path, roles: Iterable[str], tools: list[dict[str, Any]] | None
+) -> list[int]:
+    messages = [{"role": role, "content": "text"} for role in roles]
+    try:
+        return builder.build_initial_tokens(messages, tools=tools)
+    except Exception as error:  # whatever the template raises
+        # verl then tries in a way of its own, whose failure would say nothing.
+        while error.__context__ is not None:
+            error = error.__context__  # type: ignore[assignment]
+        raise ValueError(
+            f"{model}: its chat template refuses messages of the roles {', '.join(roles)}, which "
+            f"some rows have: {error}; change chat_template.jinja so that it takes them"
+        ) from None

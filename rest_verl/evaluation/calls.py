@@ -1,0 +1,79 @@
+"""The calls that a message makes, as result records hold them."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from rest_verl.environments.observations import encodable
+from rest_verl.tool_calls import THINK_CLOSE, parse_response
+
+MAX_NESTING = 100
+"""Levels of arguments. Python can read somewhat deeper JSON than it can compare or write."""
+
+Calls = list[dict[str, Any]]
+"""`{"name", "arguments"}` each."""
+
+
+def read_calls(text: str, *, think_is_open: bool) -> Calls | None:
+    """The calls of one assistant message, as in training; None if a block cannot be read.
+
+    Args:
+        text: the message without the token that ends it.
+        think_is_open: the prompt ends within think text.
+    """
+    if think_is_open and THINK_CLOSE not in text:
+        return []  # still thinking
+    parsed = parse_response(text, think_may_be_open=think_is_open)
+    if not parsed.well_formed:
+        return None
+    try:
+        return [
+            {"name": encodable(name), "arguments": storable(arguments)}
+            for name, arguments in parsed.calls
+        ]
+    except ValueError:
+        return None
+
+
+def are_calls(value: Any) -> bool:
+    """Whether `value`, from a result file, is what `read_calls` gives."""
+    if value is None:
+        return True
+    return isinstance(value, list) and all(map(_is_call, value))
+
+
+def are_turns(value: Any) -> bool:
+    """The same of a conversation: such a value for each step of each turn."""
+    return isinstance(value, list) and all(
+        isinstance(turn, list) and all(map(are_calls, turn)) for turn in value
+    )
+
+
+def _is_call(value: Any) -> bool:
+    match value:
+        case {"name": str(), "arguments": dict()}:
+            return True
+    return False
+
+
+def storable(value: Any, levels: int = MAX_NESTING) -> Any:
+    """A JSON value of the model as one that JSON in UTF-8 can hold.
+
+    A number beyond every float becomes the largest one, half of a surrogate pair a "?": neither is
+    ever a right value.
+
+    Raises:
+        ValueError: it is nested deeper than `levels`.
+    """
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, float):
+        return min(max(value, -sys.float_info.max), sys.float_info.max)
+    if isinstance(value, dict | list) and not levels:
+        raise ValueError("nested too deeply")
+    if isinstance(value, dict):
+        return {encodable(key): storable(item, levels - 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [storable(item, levels - 1) for item in value]
+    return value
