@@ -23,21 +23,20 @@ def main() -> None:
     parser.add_argument("--show", nargs="+", required=True, help="name=metric of verl's log")
     arguments = parser.parse_args()
     shown = dict(pair.split("=", 1) for pair in arguments.show)
-    seen = 0
     bar = tqdm(total=arguments.steps, desc="starting verl, Ray and vLLM", unit="step")
     with bar:
-        while seen < arguments.steps and psutil.pid_exists(arguments.pid):
+        while bar.n < arguments.steps and psutil.pid_exists(arguments.pid):
             time.sleep(POLL_SECONDS)
             text = arguments.log.read_text() if arguments.log.exists() else ""
             # The part after the last newline may still be being written.
-            records = [json.loads(line) for line in text.split("\n")[:-1]]
-            for record in records[seen + 1 :]:  # the first is the validation before training
-                data = record["data"]
+            for record in map(json.loads, text.split("\n")[:-1]):
+                step, data = record["step"], record["data"]
+                if step <= bar.n:  # shown already, or the validation before training
+                    continue
                 bar.set_description("training")
                 values = [f"{name} {data[metric]:.2f}" for name, metric in shown.items()]
                 bar.set_postfix_str(", ".join(values))
-                bar.update(1)
-                seen += 1
+                bar.update(step - bar.n)
 
 
 if __name__ == "__main__":

@@ -42,8 +42,11 @@ def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     )
 
 
-def new_model(tokenizer: PreTrainedTokenizerFast, context: int = 512) -> Qwen3ForCausalLM:
-    """A Qwen3 model with random weights, in float32, for sequences of up to `context` tokens."""
+def new_model(tokenizer: PreTrainedTokenizerFast, context: int = 8192) -> Qwen3ForCausalLM:
+    """A Qwen3 model with random weights, in float32, for sequences of up to `context` tokens.
+
+    Positions are rotary and cost no parameters; the default takes API-Bank's prompts.
+    """
     config = Qwen3Config(
         vocab_size=len(tokenizer),
         hidden_size=192,

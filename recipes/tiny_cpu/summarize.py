@@ -7,20 +7,40 @@ import argparse
 import json
 import math
 import sys
+from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import pyarrow.parquet as pq
 
+from rest_verl.data import BfclSource
+from rest_verl.evaluation.comparison import difference_sentence, p_value, points_interval
+from rest_verl.evaluation.statistics import paired_comparison
+from rest_verl.evaluation.store import write_atomically, write_json
+from rest_verl.evaluation.table import CONFIDENCE_LABEL, Accuracy, markdown_table, percent
+from rest_verl.evaluation.validation import score_validation
 from rest_verl.viewing.report import write_report
 
 NUM_SAMPLES = 3
 NUM_EDGE_STEPS = 5
 REWARD = "reward/total/mean"
 CORRELATION = "training/rollout_actor_probs_pearson_corr"
+FRESH_CORRELATION = f"{CORRELATION}/fresh"
 LEAST_CORRELATION = 0.99
+STALENESS = "rest/staleness/max"
 RATES = {"format_rate": "format_ok", "name_accuracy": "name_match", "exact_match": "exact_match"}
+
+Answer = dict[str, Any]
+"""A held-out answer, as `score_validation` reads it."""
+
+MEASURES: dict[str, tuple[str, Callable[[Answer], bool]]] = {
+    "bfcl_accuracy": ("BFCL accuracy", lambda answer: answer["valid"]),
+    "right_names": ("right tool names", lambda answer: answer["logged"]["name_match"] == 1),
+    "valid_format": ("valid format", lambda answer: answer["logged"]["format_ok"] == 1),
+}
+"""What is compared before and after, by key of the summary: its name, and when an answer has it."""
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -29,23 +49,8 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     return [{"step": line["step"], **line["data"]} for line in lines]
 
 
-Answers = dict[tuple[str, str], list[dict[str, Any]]]
-"""What verl dumped of a validation: each row's answers, by prompt and ground truth."""
-
-
-def read_answers(run: Path, step: int) -> Answers:
-    """The validation answers of `step`, as sampled: several a row."""
-    answers: Answers = {}
-    for line in (run / "validation" / f"{step}.jsonl").read_text().splitlines():
-        answer = json.loads(line)
-        answers.setdefault((answer["input"], answer["gts"]), []).append(answer)
-    return answers
-
-
 def summarise(
-    records: list[dict[str, Any]],
-    before: Answers,
-    after: Answers,
+    records: list[dict[str, Any]], before: list[Answer], after: list[Answer]
 ) -> dict[str, Any]:
     """Rewards of the first and last steps, rates on the held-out rows, and the run's health.
 
@@ -63,66 +68,111 @@ def summarise(
     for name, key in RATES.items():
         for when, answers in (("before", before), ("after", after)):
             summary[f"{name}_{when}"] = _mean(key, answers)
-    summary["held_out_rows"] = len(after)
-    summary["held_out_answers"] = sum(map(len, after.values()))
-    # verl logs NaN (null) for a batch in which the correlation is undefined.
-    known = [record[CORRELATION] for record in steps if is_number(record.get(CORRELATION))]
+    summary["held_out_rows"] = len({answer["id"] for answer in after})
+    summary["held_out_answers"] = len(after)
+    summary["held_out"] = compare(before, after)
+    # Samples of earlier weights rightly disagree with the trainer; the fresh among them are logged
+    # apart. verl logs NaN (null) for a batch in which the correlation is undefined.
+    names = [FRESH_CORRELATION if record.get(STALENESS) else CORRELATION for record in steps]
+    measured = [record.get(name) for record, name in zip(steps, names, strict=True)]
+    known = [value for value in measured if is_number(value)]
     summary["sampler_trainer_correlation"] = min(known, default=math.nan)
     summary["steps"] = len(steps)
     return summary
 
 
+def compare(before: list[Answer], after: list[Answer]) -> dict[str, dict[str, Any]]:
+    """Each of `MEASURES` before and after, row by row, and whether the change is more than noise.
+
+    The unit is the row; its answers enter as their mean.
+    """
+    compared = {}
+    for key, (_, has) in MEASURES.items():
+        runs = [_by_row(has, answers) for answers in (before, after)]
+        result = paired_comparison(*runs)
+        first, second = (
+            Accuracy.of_rows(key, sum(map(sum, run.values())) / result.samples, result.rows)
+            for run in runs
+        )
+        compared[key] = {
+            "before": first.as_dict(),
+            "after": second.as_dict(),
+            "difference": result.difference,
+            "interval": list(result.interval),
+            "p": result.p,
+            "more_than_noise": result.more_than_noise,
+            "sentence": difference_sentence(result, "After training it"),
+        }
+    return compared
+
+
+def held_out_table(compared: dict[str, dict[str, Any]]) -> str:
+    """What `compare` found as Markdown."""
+    head = ["of held-out answers", "before", "after", "points", "p"]
+    rows = [
+        [
+            MEASURES[key][0],
+            _share(result["before"]),
+            _share(result["after"]),
+            f"{result['difference'] * 100:+.2f} ({points_interval(result['interval'])})",
+            p_value(result["p"]),
+        ]
+        for key, result in compared.items()
+    ]
+    note = f"In brackets: {CONFIDENCE_LABEL} intervals. Their unit is the row, as it is that of p."
+    return f"{markdown_table(head, rows)}\n{note}\n"
+
+
 def pick_samples(
-    rows: list[dict[str, Any]],
-    before: Answers,
-    after: Answers,
+    rows: list[dict[str, Any]], before: list[Answer], after: list[Answer]
 ) -> list[dict[str, Any]]:
     """First answers to the held-out rows of greatest, median and least change in mean score."""
+    by_id = {row["extra_info"]["id"]: row for row in rows}
+    old, new = _of_rows(before), _of_rows(after)
     change = {
-        key: _mean("score", {key: after[key]}) - _mean("score", {key: before[key]})
-        for key in after
-        if key in before
+        row: _mean("score", answers) - _mean("score", old[row])
+        for row, answers in new.items()
+        if row in old
     }
-    ordered = sorted(change, key=lambda key: (change[key], key))
+    ordered = sorted(change, key=lambda row: (change[row], row))
     picks = [ordered[round(i * (len(ordered) - 1) / (NUM_SAMPLES - 1))] for i in (2, 1, 0)]
     return [
         {
-            "id": _row_id(rows, prompt, ground_truth),
-            "prompt": prompt,
-            "ground_truth": ground_truth,
-            "before": before[prompt, ground_truth][0]["output"],
-            "after": after[prompt, ground_truth][0]["output"],
-            "before_score": before[prompt, ground_truth][0]["score"],
-            "after_score": after[prompt, ground_truth][0]["score"],
+            "id": row,
+            "prompt": "\n".join(f"{m['role']}\n{m['content']}" for m in by_id[row]["prompt"]),
+            "ground_truth": by_id[row]["reward_model"]["ground_truth"],
+            "before": old[row][0]["text"],
+            "after": new[row][0]["text"],
+            "before_score": old[row][0]["logged"]["score"],
+            "after_score": new[row][0]["logged"]["score"],
         }
-        for prompt, ground_truth in dict.fromkeys(picks)
+        for row in dict.fromkeys(picks)
     ]
 
 
-def _mean(key: str, answers: Answers) -> float:
-    return fmean(answer[key] for several in answers.values() for answer in several)
+def _of_rows(answers: list[Answer]) -> dict[str, list[Answer]]:
+    """The answers by row."""
+    rows: dict[str, list[Answer]] = defaultdict(list)
+    for answer in answers:
+        rows[answer["id"]].append(answer)
+    return rows
 
 
-def _row_id(rows: list[dict[str, Any]], prompt: str, ground_truth: str) -> str:
-    """The row that verl showed as `prompt`: rows can share a ground truth or a question."""
-    for row in rows:
-        messages = [message["content"] for message in row["prompt"]]
-        if row["reward_model"]["ground_truth"] == ground_truth and all(
-            message in prompt for message in messages
-        ):
-            return row["extra_info"]["id"]
-    raise ValueError(f"no held-out row has this prompt and ground truth: {ground_truth}")
+def _by_row(has: Callable[[Answer], bool], answers: list[Answer]) -> dict[str, list[bool]]:
+    return {row: [has(answer) for answer in several] for row, several in _of_rows(answers).items()}
+
+
+def _mean(key: str, answers: list[Answer]) -> float:
+    return fmean(answer["logged"][key] for answer in answers)
+
+
+def _share(accuracy: dict[str, Any]) -> str:
+    low, high = accuracy["interval"]
+    return f"{percent(accuracy['accuracy'])} ({low * 100:.2f}–{high * 100:.2f})"
 
 
 def is_number(value: Any) -> bool:
     return value is not None and not math.isnan(value)
-
-
-def write_text(path: Path, text: str) -> None:
-    """All or nothing."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    partial.replace(path)
 
 
 def main() -> int:
@@ -137,18 +187,25 @@ def main() -> int:
 
     records = read_log(run / "verl_metrics.jsonl")
     last_step = max(record["step"] for record in records)
-    before, after = read_answers(run, 0), read_answers(run, last_step)
+    rows = pq.read_table(arguments.data).to_pylist()
+    source = BfclSource.open()
+    before, after = (
+        score_validation(run / "validation" / f"{step}.jsonl", rows, source)
+        for step in (0, last_step)
+    )
     summary = summarise(records, before, after)
     summary |= {"seconds": arguments.seconds, "preset": arguments.preset, "seed": arguments.seed}
-    samples = pick_samples(pq.read_table(arguments.data).to_pylist(), before, after)
-    lines = [json.dumps(record) + "\n" for record in records]
-    write_text(run / "metrics.jsonl", "".join(lines))
-    write_text(run / "samples.json", json.dumps(samples, indent=2))
-    write_text(run / "summary.json", json.dumps(summary, indent=2) + "\n")
+    samples = pick_samples(rows, before, after)
+    write_atomically(run / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in records))
+    write_json(run / "samples.json", samples)
+    write_json(run / "summary.json", summary)
     report = write_report(run)
 
-    print(json.dumps(summary, indent=2))
-    print(f"report: {report}")
+    print((run / "summary.json").read_text())
+    print(held_out_table(summary["held_out"]))
+    for key, result in summary["held_out"].items():
+        print(f"{MEASURES[key][0]}: {result['sentence']}")
+    print(f"\nreport: {report}")
     if not summary["sampler_trainer_correlation"] >= LEAST_CORRELATION:
         print(
             f"sampler and trainer disagree: {CORRELATION} fell to "

@@ -9,7 +9,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from recipes.tiny_cpu.summarize import read_log, write_text
+from recipes.tiny_cpu.summarize import read_log
+from rest_verl.evaluation.store import write_atomically, write_json
 
 RATES = ("official", "dense", "turns_right", "turns", "calls")
 
@@ -51,9 +52,9 @@ def main() -> None:
     records = read_log(run / "verl_metrics.jsonl")
     summary = {**summarise(records, run), "seconds": arguments.seconds}
     conversation = longest_conversation(run, records[-1]["step"])
-    write_text(run / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in records))
-    write_text(run / "conversation.txt", conversation)
-    write_text(run / "summary.json", json.dumps(summary, indent=2) + "\n")
+    write_atomically(run / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in records))
+    write_atomically(run / "conversation.txt", conversation)
+    write_json(run / "summary.json", summary)
     print(conversation)
     print(json.dumps(summary, indent=2))
 

@@ -4,16 +4,24 @@ import json
 import random
 import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
 
+from recipes.tiny_cpu import summarize
 from recipes.tiny_cpu.data import SPLITS, fitting, read_tasks, verl_rows
 from recipes.tiny_cpu.induction import start_with_induction_head
 from recipes.tiny_cpu.model import PAD, TAGS, TURN_END, new_model, train_tokenizer
 from recipes.tiny_cpu.renaming import partly_renamed
 from recipes.tiny_cpu.start import is_complete, make_once
-from recipes.tiny_cpu.summarize import pick_samples, read_answers, read_log, summarise
+from recipes.tiny_cpu.summarize import (
+    compare,
+    held_out_table,
+    pick_samples,
+    read_log,
+    summarise,
+)
 from recipes.tiny_cpu.warm_start import encode, warm_start
 from rest_verl.rewards import tool_call_reward
 from rest_verl.tool_calls import parse_response
@@ -189,17 +197,12 @@ def test_a_folder_that_was_not_completed_is_not_there(tmp_path):
 CORRELATION = "training/rollout_actor_probs_pearson_corr"
 
 
-def answer(score: float, *rates: float, output: str = "") -> list[dict]:
-    format_ok, name_match, exact_match = rates or (0.0, 0.0, 0.0)
-    return [
-        {
-            "score": score,
-            "format_ok": format_ok,
-            "name_match": name_match,
-            "exact_match": exact_match,
-            "output": output,
-        }
-    ]
+def answer(
+    row: str, score: float, *rates: float, valid: bool = False, text: str = "", sample: int = 0
+) -> dict:
+    names = ("format_ok", "name_match", "exact_match")
+    logged = {"score": score, **dict(zip(names, rates or (0.0, 0.0, 0.0), strict=True))}
+    return {"id": row, "sample": sample, "text": text, "valid": valid, "logged": logged}
 
 
 def test_summary_by_hand():
@@ -210,9 +213,11 @@ def test_summary_by_hand():
         {"step": step, "reward/total/mean": reward, CORRELATION: 1 - 0.001 * step}
         for step, reward in enumerate(rewards, start=1)
     ]
-    before = {("p", "a"): answer(-3.0), ("p", "b"): answer(1.0, 1.0, 0.0, 0.0)}
-    after = {("p", "a"): answer(4.0, 1.0, 1.0, 1.0), ("p", "b"): answer(1.0, 1.0, 1.0, 0.0)}
-    assert summarise(records, before, after) == {
+    before = [answer("a", -3.0), answer("b", 1.0, 1.0, 0.0, 0.0)]
+    after = [answer("a", 4.0, 1.0, 1.0, 1.0, valid=True), answer("b", 1.0, 1.0, 1.0, 0.0)]
+    summary = summarise(records, before, after)
+    assert summary.pop("held_out") == compare(before, after)
+    assert summary == {
         "reward_first5": -1.0,
         "reward_last5": 1.0,
         "format_rate_before": 0.5,
@@ -228,31 +233,73 @@ def test_summary_by_hand():
     }
 
 
+def test_samples_of_earlier_weights_are_not_held_against_the_sampler():
+    stale = {"reward/total/mean": 0.0, "rest/staleness/max": 1.0}
+    records = [
+        {"reward/total/mean": 0.0, "rest/staleness/max": 0.0, CORRELATION: 0.999},
+        {**stale, CORRELATION: 0.5},
+        {**stale, CORRELATION: 0.6, f"{CORRELATION}/fresh": 0.998},
+        {**stale, CORRELATION: 0.7, f"{CORRELATION}/fresh": None},
+    ]
+    summary = summarise(records, [answer("a", 0.0)], [answer("a", 0.0)])
+    assert summary["sampler_trainer_correlation"] == 0.998
+
+
 def test_a_run_without_a_step_is_an_error():
     with pytest.raises(ValueError, match="no training step"):
-        summarise([{"step": 0, "val/x": 1.0}], {}, {})
+        summarise([{"step": 0, "val/x": 1.0}], [], [])
 
 
-def row(name: str, question: str | None = None, row_id: str | None = None) -> dict:
+def test_before_and_after_go_by_rows():
+    # 8 rows of 2 answers: none right before, one of each row's after; the format never changes.
+    before = [
+        answer(f"r{n}", 0.0, 1.0, 0.0, 0.0, sample=sample) for n in range(8) for sample in (0, 1)
+    ]
+    after = [{**one, "valid": one["sample"] == 1} for one in before]
+    compared = compare(before, after)
+    accuracy = compared["bfcl_accuracy"]
+    assert (accuracy["before"]["correct"], accuracy["after"]["correct"]) == (0.0, 4.0)
+    assert (accuracy["before"]["total"], accuracy["difference"]) == (8, 0.5)
+    assert accuracy["interval"] == [0.5, 0.5]  # each row gained one of two
+    assert accuracy["p"] == pytest.approx(2 / 2**8)  # all eight signs alike, either way
+    assert accuracy["more_than_noise"]
+    assert accuracy["sentence"].startswith("After training it is better, by more than noise")
+    assert accuracy["after"]["interval"] == pytest.approx([0.215, 0.785], abs=1e-3)  # Wilson, 4 / 8
+    assert compared["valid_format"]["before"]["accuracy"] == 1.0
+    assert compared["right_names"]["sentence"].startswith("No difference")
+    table = held_out_table(compared).splitlines()
+    assert table[2] == (
+        "| BFCL accuracy | 0.00 % (0.00–32.44) | 50.00 % (21.52–78.48) | "
+        "+50.00 (+50.00 to +50.00) | 0.0078 |"
+    )
+    assert len(table) == 7
+
+
+def test_the_readme_shows_the_expected_summary():
+    folder = Path(summarize.__file__).parent
+    expected = json.loads((folder / "expected_summary.json").read_text())
+    assert held_out_table(expected["held_out"]) in (folder / "README.md").read_text()
+
+
+def row(name: str) -> dict:
     return {
-        "prompt": [{"role": "user", "content": question or f"prompt {name}"}],
+        "prompt": [{"role": "user", "content": f"prompt {name}"}],
         "reward_model": {"ground_truth": name},
-        "extra_info": {"id": row_id or f"id_{name}"},
+        "extra_info": {"id": f"id_{name}"},
     }
 
 
 def test_samples_are_the_ends_and_the_middle():
     changes = {"a": 0.0, "b": -2.0, "c": 5.0, "d": 1.0, "e": 3.0}
-    before = {(f"prompt {name}", name): answer(-1.0, output=f"old {name}") for name in changes}
-    after = {
-        (f"prompt {name}", name): answer(change - 1.0, output=f"new {name}")
-        for name, change in changes.items()
-    }
+    before = [answer(f"id_{name}", -1.0, text=f"old {name}") for name in changes]
+    after = [
+        answer(f"id_{name}", change - 1.0, text=f"new {name}") for name, change in changes.items()
+    ]
     samples = pick_samples([row(name) for name in changes], before, after)
     assert [sample["ground_truth"] for sample in samples] == ["c", "d", "b"]
     assert samples[0] == {
         "id": "id_c",
-        "prompt": "prompt c",
+        "prompt": "user\nprompt c",
         "ground_truth": "c",
         "before": "old c",
         "after": "new c",
@@ -262,24 +309,11 @@ def test_samples_are_the_ends_and_the_middle():
 
 
 def test_few_answers_give_few_samples():
-    key = ("prompt a", "a")
-    samples = pick_samples([row("a")], {key: answer(0.0)}, {key: answer(1.0)})
+    samples = pick_samples([row("a")], [answer("id_a", 0.0)], [answer("id_a", 1.0)])
     assert [sample["id"] for sample in samples] == ["id_a"]
 
 
-def test_rows_with_one_ground_truth_keep_their_ids():
-    rows = [row("a", "first", "id_1"), row("a", "second", "id_2")]
-    answers = {("user\nfirst", "a"): answer(0.0), ("user\nsecond", "a"): answer(1.0)}
-    samples = pick_samples(rows, {key: answer(0.0) for key in answers}, answers)
-    assert [sample["id"] for sample in samples] == ["id_2", "id_1"]
-
-
-def test_verls_files_are_read(tmp_path):
+def test_verls_log_is_read(tmp_path):
     log = tmp_path / "log.jsonl"
     log.write_text('{"step": 1, "data": {"a": 2.0}}\n\n{"step": 2, "data": {"a": 3.0}}\n')
     assert read_log(log) == [{"step": 1, "a": 2.0}, {"step": 2, "a": 3.0}]
-    (tmp_path / "validation").mkdir()
-    lines = [{"input": "p", "gts": name, "score": 1.0} for name in "ab"]
-    text = "".join(json.dumps(line) + "\n" for line in lines)
-    (tmp_path / "validation" / "40.jsonl").write_text(text)
-    assert read_answers(tmp_path, 40) == {("p", "a"): [lines[0]], ("p", "b"): [lines[1]]}
