@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,10 @@ _NAMES_IN_A_REMARK = 5
 _LAST_STEP = 2**53  # beyond it a float, and so an axis, cannot tell steps apart
 
 
+class NoStepYet(ValueError):
+    """A metrics file is there, with no step in it."""
+
+
 def read_metrics(path: Path | str) -> list[Record]:
     """The steps of a metrics file, in order; what cannot be read is left out.
 
@@ -23,7 +27,7 @@ def read_metrics(path: Path | str) -> list[Record]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: no line of it holds a step.
+        NoStepYet: no line of it holds a step.
     """
     return load_metrics(path)[0]
 
@@ -39,7 +43,7 @@ def load_metrics(path: Path | str) -> tuple[list[Record], list[str]]:
     with path.open("rb") as lines:
         records, remarks = parse_metrics(lines)
     if not records:
-        raise ValueError(
+        raise NoStepYet(
             f"{path} holds no step yet: wait for the run's first step to end, or look at its log"
         )
     return records, remarks
@@ -47,38 +51,61 @@ def load_metrics(path: Path | str) -> tuple[list[Record], list[str]]:
 
 def parse_metrics(lines: Iterable[bytes]) -> tuple[list[Record], list[str]]:
     """Steps and remarks from the lines of a metrics file (see `load_metrics`)."""
-    by_step: dict[int, Record] = {}
+    found: list[tuple[int, Mapping[str, Any]]] = []
     bad_lines: list[int] = []
-    not_finite: Counter[str] = Counter()
     cut = False
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        found = _parse_line(line)
-        if found is None:
+        step_and_values = _parse_line(line)
+        if step_and_values is None:
             # A writer that was stopped leaves a last line without its end.
             cut = not line.endswith(b"\n")
             if not cut:
                 bad_lines.append(number)
             continue
-        step, values = found
+        found.append(step_and_values)
+    remarks = []
+    if bad_lines:
+        remarks.append(f"Skipped without a readable step: {ranges(bad_lines, 'line')}.")
+    if cut:
+        remarks.append("The last line is cut off and was skipped.")
+    records, more_remarks = merge_steps(found)
+    return records, remarks + more_remarks
+
+
+def merge_steps(
+    found: Iterable[tuple[int, Mapping[str, Any]]],
+) -> tuple[list[Record], list[str]]:
+    """Records in the order of their steps, from (step, values) in the order of writing."""
+    by_step: dict[int, Record] = {}
+    not_finite: Counter[str] = Counter()
+    replaced: set[int] = set()
+    for step, values in found:
         record = by_step.setdefault(step, {"step": step})
+        if any(name in record for name in values if name != "step"):
+            replaced.add(step)
         for name, value in values.items():
             finite = _finite(value)
             if finite is not None:
                 record[name] = finite
             elif value is None or type(value) in (int, float):  # verl writes NaN as null
                 not_finite[name] += 1
-
+    steps = sorted(by_step)
     remarks = []
-    if bad_lines:
-        remarks.append(f"Skipped without a readable step: {ranges(bad_lines, 'line')}.")
-    if cut:
-        remarks.append("The last line is cut off and was skipped.")
     if not_finite:
         names = _shortened([f"{name} ({count}×)" for name, count in not_finite.items()])
         remarks.append(f"Left out, not finite numbers: {names}.")
-    return [by_step[step] for step in sorted(by_step)], remarks
+    if replaced:
+        remark = (
+            f"Written more than once, the later values count: {ranges(sorted(replaced), 'step')}"
+        )
+        # After a resume, what the first attempt wrote beyond the last rewritten step still stands.
+        older = [step for step in steps if step > max(replaced) and _is_training(by_step[step])]
+        if older:
+            remark += f" (a resumed run? {ranges(older, 'step')} may be of before)"
+        remarks.append(f"{remark}.")
+    return [by_step[step] for step in steps], remarks
 
 
 def series(records: Sequence[Record], names: Sequence[str]) -> tuple[list[int], list[float]]:

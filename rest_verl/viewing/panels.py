@@ -1,24 +1,18 @@
-"""The report's panels as data (what is drawn from which metrics), and how one is drawn."""
+"""What the report draws: its panels as data, each with what it shows in plain words."""
 
-import io
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, ScalarFormatter
+from rest_verl.viewing.metrics import Record
+from rest_verl.viewing.palette import REGION_NAMES
 
-from rest_verl.viewing.metrics import Record, series
-from rest_verl.viewing.palette import LIGHT, REGION_NAMES, Theme
-
-_DASHES: tuple[str, ...] = ("-", "--", "-.", ":")
-_MAX_VALIDATION_CURVES = 4
-_MAX_LABEL = 34  # characters; two of them fit beside each other
-_MARKERS_UP_TO = 15  # points; more of them would hide the line
+_MAX_VALIDATION_CURVES = 6
+_RATES = {
+    "format_ok": "valid format",
+    "name_match": "right names",
+    "exact_match": "exact",
+    "official": "official",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,20 +20,21 @@ class Curve:
     """One curve of a panel."""
 
     names: tuple[str, ...]
-    """Metric names; the first that the run has is drawn."""
+    """Metric names, this version's first; the first that the run has is drawn."""
     label: str
     region: str | None = None
     """Region whose colour it takes; None: a neutral colour and dash by its place in the panel."""
-    dash: str = "-"
-    """Matplotlib line style of a region's curve."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
     """One plot over the training steps."""
 
+    section: str
     title: str
     unit: str
+    about: str
+    """What a reader should know to read it: one or two short sentences."""
     curves: tuple[Curve, ...]
     percent: bool = False
     """Values are shares of 1, shown as percentages."""
@@ -47,14 +42,13 @@ class Panel:
     """The axis starts at 0, so that heights compare as ratios."""
     limit: tuple[float, str] | None = None
     """A horizontal line that values should not cross: where, and what it says."""
-
     sparse: bool = False
     """Steps without a value are normal: a region without tokens, a step without validation."""
 
 
-def _by_region(group: str, dash: str = "-") -> tuple[Curve, ...]:
+def _by_region(group: str) -> tuple[Curve, ...]:
     return tuple(
-        Curve(names=(f"rest/{group}/{region}",), label=region.upper(), region=region, dash=dash)
+        Curve(names=(f"rest/{group}/{region}",), label=region.upper(), region=region)
         for region in REGION_NAMES
     )
 
@@ -63,236 +57,243 @@ def _curve(label: str, *names: str) -> Curve:
     return Curve(names=names, label=label)
 
 
+OUTCOME, REGIONS, BEHAVIOUR = "Outcome", "Regions and weights", "Answers"
+OPTIMISATION, TIME = "Optimisation", "Time"
+
+REWARD = ("reward/total/mean", "critic/score/mean", "critic/rewards/mean")
+FORMAT_RATE = ("reward/format_ok/mean",)
+NAME_RATE = ("reward/name_match/mean",)
+EXACT_RATE = ("reward/exact_match/mean", "reward/official/mean")
+ENTROPY = ("actor/entropy", "actor/entropy_loss")
+LENGTH = ("response_length/mean",)
+CUT_SHARE = ("response_length/clip_ratio",)
+CALLS = ("reward/num_calls/mean", "reward/calls/mean")
+TURNS = ("num_turns/mean", "training/num_turns/mean")
+CLIPPED = ("actor/pg_clipfrac",)
+GRAD_NORM = ("actor/grad_norm",)
+AGREEMENT = (
+    "training/rollout_actor_probs_pearson_corr/fresh",  # where older samples are mixed in
+    "training/rollout_actor_probs_pearson_corr",
+)
+STEP_TIME = ("timing_s/step", "perf/time_per_step")
+LEAST_AGREEMENT = 0.99
+
 PANELS = (
     Panel(
+        section=OUTCOME,
         title="Reward and its components",
         unit="mean per response",
+        about="Should rise. The parts say what it rises through.",
         curves=(
-            _curve("total", "reward/total/mean", "critic/score/mean"),
+            _curve("total", *REWARD),
             _curve("format", "reward/format/mean"),
             _curve("correctness", "reward/correctness/mean"),
+            _curve("dense", "reward/dense/mean"),
         ),
     ),
     Panel(
+        section=OUTCOME,
+        title="Sampled answers that are right",
+        unit="share of responses",
+        about="Valid format comes first, then the tools' names, then whole calls.",
+        curves=(
+            _curve("valid format", *FORMAT_RATE),
+            _curve("right names", *NAME_RATE),
+            _curve("exact", *EXACT_RATE),
+        ),
+        percent=True,
+        from_zero=True,
+    ),
+    Panel(
+        section=REGIONS,
         title="Region entropy",
         unit="nats per token",
+        about="How open the old policy is, by region. Low entropy gives a high weight.",
         curves=_by_region("entropy"),
         from_zero=True,
         sparse=True,
     ),
-    Panel(title="Region weight", unit="mean weight", curves=_by_region("weight"), sparse=True),
     Panel(
-        title="Share of tokens (dashed) and of weight (solid)",
-        unit="share of the batch",
-        curves=_by_region("weight_share") + _by_region("token_share", dash="--"),
-        percent=True,
-        from_zero=True,
+        section=REGIONS,
+        title="Region weight",
+        unit="mean weight of a token",
+        about="1 is plain GRPO. The curriculum lowers FORMAT and raises ARGS, THINK and TEXT.",
+        curves=_by_region("weight"),
         sparse=True,
     ),
     Panel(
-        title="Clip fraction",
-        unit="share of tokens",
-        curves=(
-            _curve("clipped", "actor/pg_clipfrac"),
-            _curve("dual clip", "actor/pg_clipfrac_lower"),
-        ),
+        section=REGIONS,
+        title="Share of tokens",
+        unit="share of the batch",
+        about="How the sampled tokens divide into regions.",
+        curves=_by_region("token_share"),
         percent=True,
         from_zero=True,
     ),
     Panel(
-        title="Gradient norm",
-        unit="L2 norm before clipping",
-        curves=(_curve("gradient norm", "actor/grad_norm"),),
+        section=REGIONS,
+        title="Share of weight",
+        unit="share of the batch",
+        about="How the gradient's weight divides; compare with the share of tokens.",
+        curves=_by_region("weight_share"),
+        percent=True,
         from_zero=True,
     ),
     Panel(
+        section=REGIONS,
+        title="Tokens of weight zero",
+        unit="share of tokens",
+        about="Tokens that no gradient comes from: those of a region that a preset leaves out.",
+        curves=(_curve("weight zero", "rest/zero_weight_share"),),
+        percent=True,
+        from_zero=True,
+    ),
+    Panel(
+        section=BEHAVIOUR,
         title="Response length",
         unit="mean tokens per response",
-        curves=(_curve("mean", "response_length/mean"),),
+        about="Growth without reward is worth a look.",
+        curves=(_curve("length", *LENGTH),),
         from_zero=True,
     ),
     Panel(
-        title="Sampler and trainer: agreement of probabilities",
-        unit="Pearson correlation",
-        curves=(_curve("correlation", "training/rollout_actor_probs_pearson_corr"),),
-        limit=(0.99, "healthy above 0.99"),
+        section=BEHAVIOUR,
+        title="Answers cut at the length limit",
+        unit="share of responses",
+        about="Such an answer has no end and scores as malformed.",
+        curves=(_curve("cut", *CUT_SHARE),),
+        percent=True,
+        from_zero=True,
     ),
     Panel(
-        title="Time per step",
-        unit="seconds",
+        section=BEHAVIOUR,
+        title="Calls and turns",
+        unit="mean per response",
+        about="More calls without more right answers is worth a look.",
+        curves=(_curve("calls", *CALLS), _curve("messages", *TURNS)),
+        from_zero=True,
+    ),
+    Panel(
+        section=OPTIMISATION,
+        title="Policy entropy",
+        unit="nats per token",
+        about="Over all tokens. A fall to almost nothing ends exploration.",
+        curves=(_curve("entropy", *ENTROPY),),
+        from_zero=True,
+    ),
+    Panel(
+        section=OPTIMISATION,
+        title="Clip fraction",
+        unit="share of tokens",
+        about="Tokens whose update the clipping stopped.",
+        curves=(_curve("clipped", *CLIPPED), _curve("dual clip", "actor/pg_clipfrac_lower")),
+        percent=True,
+        from_zero=True,
+    ),
+    Panel(
+        section=OPTIMISATION,
+        title="Gradient norm",
+        unit="L2 norm before clipping",
+        about="Single peaks are harmless; a lasting rise is not.",
+        curves=(_curve("gradient norm", *GRAD_NORM),),
+        from_zero=True,
+    ),
+    Panel(
+        section=OPTIMISATION,
+        title="Sampler and trainer agree",
+        unit="Pearson correlation",
+        about="Between the probabilities that each gives the sampled tokens.",
+        curves=(_curve("correlation", *AGREEMENT),),
+        limit=(LEAST_AGREEMENT, f"healthy above {LEAST_AGREEMENT}"),
+    ),
+    Panel(
+        section=OPTIMISATION,
+        title="Staleness of the samples",
+        unit="updates since sampling",
+        about="0 when each batch is sampled by the policy that it updates.",
         curves=(
-            _curve("whole step", "timing_s/step"),
-            _curve("sampling", "timing_s/gen"),
-            _curve("update", "timing_s/update_actor"),
-            _curve("old log-probs", "timing_s/old_log_prob"),
+            _curve("mean", "rest/staleness/mean", "training/off_policy/trajectory_staleness/mean"),
+            _curve("max", "rest/staleness/max", "training/off_policy/trajectory_staleness/max"),
         ),
         from_zero=True,
+    ),
+    Panel(
+        section=TIME,
+        title="Time per step",
+        unit="seconds",
+        about="The whole step and its phases.",
+        curves=(
+            _curve("whole step", *STEP_TIME),
+            _curve("sampling", "timing_s/gen", "timing_s/generate_sequences"),
+            _curve("update", "timing_s/update_actor"),
+            _curve("old log-probs", "timing_s/old_log_prob"),
+            _curve("token weights", "timing_s/rest_weights"),
+            _curve("validation", "timing_s/testing"),
+        ),
+        from_zero=True,
+        sparse=True,
     ),
 )
 
 
-def panels_with_data(records: Sequence[Record]) -> list[Panel]:
-    """The panels and curves that `records` have values for, validation second."""
-    panels = [PANELS[0], *_validation(records), *PANELS[1:]]
-    present = [
-        replace(panel, curves=tuple(c for c in panel.curves if series(records, c.names)[0]))
-        for panel in panels
-    ]
-    return [panel for panel in present if panel.curves]
-
-
-def panel_svg(panel: Panel, records: Sequence[Record], theme: Theme) -> bytes:
-    """One panel as a stand-alone SVG image; equal input gives equal bytes."""
-    width, height = 5.6, 3.3  # inches
-    figure = Figure(figsize=(width, height), facecolor=theme.background)
-    axes = figure.add_subplot()
-    title_pad = _draw(axes, panel, records, theme)
-    # Set by hand: a layout engine would double the time of a report.
-    figure.subplots_adjust(
-        left=0.125, right=0.985, bottom=0.135, top=1 - (title_pad + 20) / (72 * height)
-    )
-    buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": panel.title}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
-
-
-def overview_png(panels: Sequence[Panel], records: Sequence[Record], heading: str) -> bytes:
-    """All panels in one PNG image, on a light background."""
-    num_columns = min(3, len(panels))
-    num_rows = math.ceil(len(panels) / num_columns)
-    figure = Figure(
-        figsize=(5.6 * num_columns, 3.4 * num_rows + 0.5),
-        layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12),
-        facecolor=LIGHT.background,
-    )
-    figure.suptitle(
-        heading,
-        color=LIGHT.ink,
-        fontsize=15,
-        fontweight="bold",
-        x=0.01,
-        ha="left",
-        parse_math=False,  # a folder's name may hold "$"
-    )
-    for index, panel in enumerate(panels, start=1):
-        _draw(figure.add_subplot(num_rows, num_columns, index), panel, records, LIGHT)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    return buffer.getvalue()
+def all_panels(records: Sequence[Record]) -> list[Panel]:
+    """PANELS, and what validation gave, after the other panels of the outcome."""
+    outcome = [panel for panel in PANELS if panel.section == OUTCOME]
+    return [*outcome, *_validation(records), *PANELS[len(outcome) :]]
 
 
 def _validation(records: Sequence[Record]) -> list[Panel]:
-    """One panel of verl's `val-core/{data source}/{variable}/{statistic}`, if there are any."""
-    names = sorted({name for record in records for name in record if name.startswith("val-core/")})
-    if not names:
-        return []
-    shown = names[:_MAX_VALIDATION_CURVES]
-    sources, statistics = zip(*(_split_validation(name) for name in shown), strict=True)
-    alike = len(set(statistics)) == 1
-    labels = sources if alike else map("/".join, zip(sources, statistics, strict=True))
-    more = f" (first {len(shown)} of {len(names)})" if len(names) > len(shown) else ""
-    return [
-        Panel(
-            title=f"Validation{more}",
-            unit=statistics[0] if alike else "value",
-            curves=tuple(map(_curve, labels, shown)),
-            sparse=True,
-        )
-    ]
+    """Panels of verl's `val-core/{data source}/{variable}/{statistic}` and of our rates."""
+    present = sorted({name for record in records for name in record})
+    core: dict[tuple[str, str], list[str]] = {}
+    rates: dict[tuple[str, str], list[str]] = {}
+    for name in present:
+        parts = name.split("/")
+        if name.startswith("val/test_score/"):  # verl before 0.3
+            core.setdefault(("/".join(parts[2:]), "score"), []).append(name)
+        elif parts[0] in ("val-core", "val-aux") and len(parts) > 3:
+            source, variable, statistic = _split_validation(parts[1:])
+            if parts[0] == "val-core" and not statistic.endswith("/std"):  # spread of a bootstrap
+                kind = "mean" if statistic.startswith("mean@") else statistic.removesuffix("/mean")
+                core.setdefault((source, f"{variable} {kind}"), []).append(name)
+            elif variable in _RATES and statistic.startswith("mean@"):
+                rates.setdefault((source, _RATES[variable]), []).append(name)
+    order = list(_RATES.values())
+    rates = dict(sorted(rates.items(), key=lambda item: (item[0][0], order.index(item[0][1]))))
+    panels = []
+    if core:
+        panels.append(_validation_panel("Validation", core, "mean over rows"))
+    if rates:
+        title = "Validation answers that are right"
+        panels.append(_validation_panel(title, rates, "share of responses", is_rate=True))
+    return panels
 
 
-def _split_validation(name: str) -> tuple[str, str]:
-    """`"val-core/org/data/reward/mean@1"` into `("org/data", "reward/mean@1")`."""
-    parts = name.split("/")[1:]
-    return "/".join(parts[:-2]), "/".join(parts[-2:])
-
-
-def _draw(axes: Axes, panel: Panel, records: Sequence[Record], theme: Theme) -> float:
-    """Draws a panel; gives the distance from the plot up to its title, in points."""
-    handles: dict[str, Line2D] = {}
-    for place, curve in enumerate(panel.curves):
-        steps, values = series(records, curve.names)
-        if curve.region is None:
-            color, dash = theme.neutrals[place], _DASHES[place]
-        else:
-            color, dash = theme.regions[curve.region], curve.dash
-        (line,) = axes.plot(
-            steps,
-            values,
-            color=color,
-            linestyle=dash,
-            linewidth=1.8,
-            # The leading curve stays on top where curves meet.
-            zorder=3 - 0.1 * place,
-            marker="o" if len(steps) <= _MARKERS_UP_TO else None,
-            markersize=3.5,
-        )
-        handles.setdefault(curve.label, line)
-    legend_rows = 0
-    if len(handles) > 1:
-        num_columns = len(handles) if sum(map(len, handles)) < 48 else 2
-        legend_rows = math.ceil(len(handles) / num_columns)
-        legend = axes.legend(
-            handles.values(),
-            [
-                label if len(label) <= _MAX_LABEL else label[: _MAX_LABEL - 1] + "…"
-                for label in handles
-            ],
-            loc="lower left",
-            bbox_to_anchor=(-0.02, 1.0),  # above the plot, where it covers no curve
-            ncols=num_columns,
-            frameon=False,
-            fontsize=8.5,
-            labelcolor=theme.muted,
-            handlelength=1.6,
-            columnspacing=1.2,
-            borderaxespad=0.1,
-        )
-        for text in legend.get_texts():
-            text.set_parse_math(False)  # a data source's name may hold "$"
-    title_pad = 6.0 + 16 * legend_rows
-    _style(axes, panel, theme, title_pad)
-    return title_pad
-
-
-def _style(axes: Axes, panel: Panel, theme: Theme, title_pad: float) -> None:
-    axes.set_facecolor(theme.background)
-    axes.set_title(
-        panel.title,
-        loc="left",
-        color=theme.ink,
-        fontsize=11,
-        fontweight="bold",
-        pad=title_pad,
+def _validation_panel(
+    title: str, named: dict[tuple[str, str], list[str]], unit: str, *, is_rate: bool = False
+) -> Panel:
+    """A panel of curves by (data source, what); the sources are named where they differ."""
+    sources = {source for source, _ in named}
+    shown = list(named.items())[:_MAX_VALIDATION_CURVES]
+    more = f" (first {len(shown)} of {len(named)})" if len(named) > len(shown) else ""
+    return Panel(
+        section=OUTCOME,
+        title=title + more,
+        unit=unit,
+        about=f"On {', '.join(sorted(sources)[:3])}{' and others' if len(sources) > 3 else ''}: "
+        "rows that are not trained on.",
+        curves=tuple(
+            _curve(what if len(sources) == 1 else f"{source} {what}", *names)
+            for (source, what), names in shown
+        ),
+        percent=is_rate,
+        from_zero=is_rate,
+        sparse=True,
     )
-    axes.set_xlabel("training step", color=theme.muted, fontsize=9)
-    axes.set_ylabel(panel.unit, color=theme.muted, fontsize=9)
-    axes.tick_params(colors=theme.muted, labelsize=8.5, length=0)
-    axes.grid(color=theme.grid, linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(theme.grid)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    if panel.percent:
-        axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
-    else:
-        axes.yaxis.set_major_formatter(ScalarFormatter(useOffset=False))
-    if panel.limit is not None:
-        where, saying = panel.limit
-        axes.axhline(where, color=theme.muted, linewidth=1, linestyle=(0, (4, 3)))
-        low, high = axes.get_ylim()
-        axes.set_ylim(min(low, where - 0.2 * (high - where)), high)
-        axes.annotate(
-            saying,
-            (0.01, where),
-            xycoords=("axes fraction", "data"),
-            xytext=(0, -3),
-            textcoords="offset points",
-            va="top",
-            fontsize=8,
-            color=theme.muted,
-        )
-    if panel.from_zero:
-        axes.set_ylim(0, 1.03 * axes.get_ylim()[1])
+
+
+def _split_validation(parts: Sequence[str]) -> tuple[str, str, str]:
+    """`org/data/reward/mean@1` into `("org/data", "reward", "mean@1")`."""
+    # A statistic of bootstrapped samples has one part more: reward/best@4/mean.
+    size = 2 if len(parts) > 3 and "@" in parts[-2] else 1
+    return "/".join(parts[: -size - 1]), parts[-size - 1], "/".join(parts[-size:])

@@ -1,6 +1,7 @@
 """The report of a run: tolerant reading, a self-contained page, model text shown as text."""
 
 import base64
+import hashlib
 import json
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,9 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rest_verl.viewing import read_metrics, write_report
+from rest_verl.viewing.charts import charts, theme_color
+from rest_verl.viewing.groups import Group
 from rest_verl.viewing.metrics import gap_remarks, load_metrics, parse_metrics, ranges, series
 from rest_verl.viewing.palette import DARK, LIGHT, REGION_NAMES
-from rest_verl.viewing.panels import PANELS, panel_svg, panels_with_data
+from rest_verl.viewing.panels import PANELS
+from rest_verl.viewing.sources import Run
 from rest_verl.viewing.text import visible_text
 
 REGION_GROUPS = ("entropy", "weight", "token_share", "weight_share")
@@ -40,7 +44,7 @@ def step_of_a_run(step: int) -> dict[str, float]:
     }
     for place, region in enumerate(REGION_NAMES):
         for group in REGION_GROUPS:
-            record[f"rest/{group}/{region}"] = 0.2 + 0.1 * place
+            record[f"rest/{group}/{region}"] = 0.2 + 0.1 * place + 0.001 * step
     return record
 
 
@@ -70,7 +74,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
-        if tag not in ("img", "meta", "source"):
+        if tag not in ("br", "img", "input", "link", "meta", "source"):
             self._open.append(tag)
             self.texts.setdefault(tag, []).append("")
 
@@ -87,6 +91,11 @@ class Page(HTMLParser):
     def table(self) -> list[list[str]]:
         cells = self.texts["th"][4:], self.texts["td"]  # four column heads stand first
         return [[head, *cells[1][3 * i : 3 * i + 3]] for i, head in enumerate(cells[0])]
+
+
+def notes(page: Page) -> list[str]:
+    """Remarks on the files."""
+    return page.texts.get("li", [])
 
 
 @pytest.mark.parametrize(
@@ -107,8 +116,21 @@ class Page(HTMLParser):
         pytest.param(
             b'{"step": 1, "a": 1, "b": 1}\n{"step": 1, "a": 2}\n',
             [{"step": 1, "a": 2.0, "b": 1.0}],
-            None,
+            "Written more than once, the later values count: step 1.",
             id="lines of one step are merged, the later wins",
+        ),
+        pytest.param(
+            b'{"step": 1, "a": 1}\n{"step": 2, "a": 2}\n{"step": 3, "a": 3}\n{"step": 2, "a": 9}\n',
+            [{"step": 1, "a": 1.0}, {"step": 2, "a": 9.0}, {"step": 3, "a": 3.0}],
+            "Written more than once, the later values count: step 2 "
+            "(a resumed run? step 3 may be of before).",
+            id="resumed from step 1: step 3 is still that of the first attempt",
+        ),
+        pytest.param(
+            b'{"step": 1, "a": 1}\n{"step": 1, "b": 2}\n',
+            [{"step": 1, "a": 1.0, "b": 2.0}],
+            None,
+            id="other metrics of the same step are no repetition",
         ),
         pytest.param(
             b'{"step": 1, "a": 1}\n{"step": 2, "a"',
@@ -203,20 +225,27 @@ def test_missing_metrics_name_the_path_and_the_mend(tmp_path: Path) -> None:
 
 def test_page_is_self_contained(tmp_path: Path) -> None:
     page = Page(write_report(write_run(tmp_path / "run", full=True)))
-    images = [attrs for tag, attrs in page.elements if tag in ("img", "source")]
-    assert len(images) == 2 * len(PANELS)  # light and dark
-    for attrs in images:
-        kind, _, content = str(attrs.get("src") or attrs.get("srcset")).partition(",")
-        assert kind == "data:image/svg+xml;base64"
-        assert b"<svg" in base64.b64decode(content, validate=True)
-    assert not page.tags() & {"script", "link", "iframe", "object"}
-    policy = [a["content"] for t, a in page.elements if t == "meta" and "http-equiv" in a]
-    assert policy == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
-    style = page.texts["style"][0]
-    assert "prefers-color-scheme: dark" in style
+    assert not page.tags() & {"img", "iframe", "object", "source", "base", "form"}
+    links = [attrs["href"] for tag, attrs in page.elements if tag == "link"]
+    assert links == ["data:,"]  # no favicon is asked for
+    assert not [attrs for _, attrs in page.elements if "src" in attrs or "style" in attrs]
+    (policy,) = [a["content"] for t, a in page.elements if t == "meta" and "http-equiv" in a]
+
+    def hashed(text: str) -> str:
+        return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+    (style,), (data, script) = page.texts["style"], page.texts["script"]
+    assert policy == (
+        f"default-src 'none'; img-src data:; style-src '{hashed(style)}'; "
+        f"script-src '{hashed(script)}'; base-uri 'none'; form-action 'none'"
+    )
     assert "url(" not in style
     assert "@import" not in style
+    titles = [chart["title"] for chart in json.loads(data)["charts"]]
+    assert titles == page.texts["h4"]
+    assert titles[:2] == ["Reward and its components", "Region entropy"]
     assert (tmp_path / "run/report.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "run/report.md").read_text().startswith("# Training report: run\n")
 
 
 def test_table_before_and_after(tmp_path: Path) -> None:
@@ -241,6 +270,8 @@ def test_table_before_and_after(tmp_path: Path) -> None:
         ["Right tool names, held-out tasks", "50.0%", "25.0%", "-25.0 points"],
         ["Exact calls, held-out tasks", "0.0%", "–", "–"],
     ]
+    rows_of_class = [a["class"] for t, a in page.elements if t == "td" and "class" in a]
+    assert rows_of_class == ["up", "up", "down"]
     facts = dict(zip(page.texts["dt"], page.texts["dd"], strict=True))
     assert facts == {"preset": "paper", "seed": "3", "steps": "8", "time": "1 h 02 min"}
 
@@ -267,11 +298,12 @@ def test_model_text_is_shown_as_text(tmp_path: Path) -> None:
     page = Page(write_report(run))
     assert page.texts["pre"] == [HOSTILE_SHOWN] * 4
     assert page.texts["h3"] == [HOSTILE_SHOWN]
+    assert page.texts["h1"] == ["<b>run$x$"]
     assert page.texts["dd"] == [HOSTILE_SHOWN, "8"]
-    assert page.texts["h4"] == ["before · score -3.00", "after · score 3.50"]
+    assert page.texts["h4"][-2:] == ["before · score -3.00", "after · score 3.50"]
     assert page.texts["title"] == ["<b>run$x$ · training report"]
-    assert "script" not in page.tags()
-    assert len([tag for tag, _ in page.elements if tag == "img"]) == 1
+    assert [tag for tag, _ in page.elements].count("script") == 2  # the data and ours
+    assert not page.tags() & {"img", "b"}
 
 
 def test_three_samples_are_shown(tmp_path: Path) -> None:
@@ -289,20 +321,31 @@ def test_damaged_files_give_remarks(tmp_path: Path) -> None:
     with (run / "metrics.jsonl").open("a") as metrics:
         metrics.write('{"step": 9, "reward/total/mean": NaN, "actor/grad_norm": 1.0}\n{"ste')
     page = Page(write_report(run))
-    assert page.texts["li"] == [
+    assert notes(page) == [
         "The last line is cut off and was skipped.",
         "Left out, not finite numbers: reward/total/mean (1×).",
         "summary.json is not valid JSON and was left out.",
         "samples.json is not a list and was left out.",
         "Without a value: reward/total/mean at step 9, actor/grad_norm at steps 1-8.",
+        "Not found under a name known here: response length (response_length/mean). Another "
+        "version of verl? The file has 2 metrics: actor/grad_norm, reward/total/mean.",
+        "No rest/… metrics: no rest_* trainer wrote this, so no regions are shown.",
     ]
 
 
 def test_steps_without_a_known_metric_still_give_a_page(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"step": 0, "something/else": 1}\n')
     page = Page(write_report(tmp_path))
-    assert "img" not in page.tags()
+    assert "figure" not in page.tags()
+    assert "script" not in page.tags()
+    assert notes(page) == [
+        "Not found under a name known here: reward (reward/total/mean), response length "
+        "(response_length/mean), gradient norm (actor/grad_norm). Another version of verl? The "
+        "file has 1 metrics: something/else.",
+        "No rest/… metrics: no rest_* trainer wrote this, so no regions are shown.",
+    ]
     assert not (tmp_path / "report.png").exists()
+    assert "![" not in (tmp_path / "report.md").read_text()
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
@@ -313,9 +356,12 @@ def test_absurd_values_are_drawn(tmp_path: Path) -> None:
         '{"step": 1e300, "actor/grad_norm": 1}\n'
     )
     page = Page(write_report(tmp_path))
-    assert page.texts["li"] == [
+    assert notes(page) == [
         "Skipped without a readable step: line 3.",
         "No values for steps 2-999999999999999.",
+        "Not found under a name known here: response length (response_length/mean). Another "
+        "version of verl? The file has 2 metrics: actor/grad_norm, reward/total/mean.",
+        "No rest/… metrics: no rest_* trainer wrote this, so no regions are shown.",
     ]
 
 
@@ -325,7 +371,7 @@ def test_output_replaces_an_older_report(tmp_path: Path) -> None:
     assert write_report(run, output) == output
     first = output.read_bytes()
     assert write_report(run, output).read_bytes() == first  # equal input, equal bytes
-    assert {path.name for path in output.parent.iterdir()} == {"page.html", "page.png"}
+    assert {path.name for path in output.parent.iterdir()} == {"page.html", "page.md", "page.png"}
     with pytest.raises(ValueError, match=r"end it in \.html"):
         write_report(run, tmp_path / "page.png")
 
@@ -344,41 +390,67 @@ def test_a_failed_report_leaves_the_older_one(
     with pytest.raises(OSError, match="no space left"):
         write_report(run)
     assert output.read_bytes() == before
-    expected = {"metrics.jsonl", "report.html", "report.png"}
+    expected = {"metrics.jsonl", "report.html", "report.md", "report.png"}
     assert {path.name for path in run.iterdir()} == expected
 
 
+def group_of(*records: dict[str, float], name: str = "run") -> Group:
+    return Group(name=name, runs=(Run(name=name, records=list(records), remarks=[]),))
+
+
 def test_panels_without_data_are_left_out() -> None:
-    records = [{"step": 1, "critic/score/mean": 0.5, "rest/weight/name": 1.1}]
-    panels = panels_with_data(records)
-    assert [panel.title for panel in panels] == ["Reward and its components", "Region weight"]
-    assert [curve.label for panel in panels for curve in panel.curves] == ["total", "NAME"]
+    found = charts([group_of({"step": 1, "critic/score/mean": 0.5, "rest/weight/name": 1.1})])
+    assert [chart.title for chart in found] == ["Reward and its components", "Region weight"]
+    assert [curve.label for chart in found for curve in chart.curves] == ["total", "NAME"]
 
 
 def test_validation_panel_takes_verls_names() -> None:
-    records = [
-        {"step": 0, "val-core/org/b/reward/mean@1": 0.1, "val-core/a/reward/mean@1": 0.2},
-        {"step": 5, "val-aux/a/reward/std@2": 0.1},
-    ]
-    (panel,) = panels_with_data(records)
-    assert (panel.title, panel.unit) == ("Validation", "reward/mean@1")
-    assert [curve.label for curve in panel.curves] == ["a", "org/b"]
+    first = {"step": 0, "val-core/org/b/reward/mean@1": 0.1, "val-core/a/reward/mean@1": 0.2}
+    second = {"step": 5, "val-aux/a/reward/std@2": 0.1, "val-aux/a/name_match/mean@1": 0.5}
+    core, rates = charts([group_of(first, second)])
+    assert (core.title, core.panel.unit) == ("Validation", "mean over rows")
+    assert [curve.label for curve in core.curves] == ["a reward mean", "org/b reward mean"]
+    assert rates.title == "Validation answers that are right"
+    assert [curve.label for curve in rates.curves] == ["right names"]
 
-    records[1].update({f"val-core/{name}/acc/best@2": 0.0 for name in "cdefg"})
-    (panel,) = panels_with_data(records)
-    assert (panel.title, panel.unit) == ("Validation (first 4 of 7)", "value")
-    labels = [curve.label for curve in panel.curves]
-    assert labels == ["a/reward/mean@1", "c/acc/best@2", "d/acc/best@2", "e/acc/best@2"]
+    many = {f"val-core/{name}/acc/best@2/mean": 0.0 for name in "cdefghi"}
+    (core, _) = charts([group_of(first, {**second, **many, "val-core/c/acc/best@2/std": 1.0})])
+    assert core.title == "Validation (first 6 of 9)"
+    assert core.curves[1].label == "c acc best@2"
+
+    (old,) = charts([group_of({"step": 1, "val/test_score/openai/gsm8k": 0.5})])
+    assert [curve.label for curve in old.curves] == ["score"]
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 def test_a_region_has_one_colour_in_every_panel(theme) -> None:
-    records = [step_of_a_run(step) for step in (1, 2)]
     assert len(set(theme.regions.values()) | set(theme.neutrals)) == 5 + len(theme.neutrals)
-    for panel in panels_with_data(records):
-        svg = panel_svg(panel, records, theme).decode()
-        drawn = {region for region in REGION_NAMES if theme.regions[region] in svg}
-        assert drawn == {curve.region for curve in panel.curves if curve.region is not None}
+    for chart in charts([group_of(*(step_of_a_run(step) for step in (1, 2)))]):
+        for curve in chart.curves:
+            if curve.label in map(str.upper, REGION_NAMES):
+                assert theme_color(theme, curve.color) == theme.regions[curve.label.lower()]
+            else:
+                assert theme_color(theme, curve.color) in theme.neutrals
+
+
+def test_every_panel_that_can_be_drawn_has_colours_enough() -> None:
+    assert all(len(panel.curves) <= len(LIGHT.neutrals) for panel in PANELS)
+
+
+def test_a_change_within_noise_is_not_shown_as_better(tmp_path: Path) -> None:
+    summary = {
+        "format_rate_before": 0.5,
+        "format_rate_after": 0.6,
+        "name_accuracy_before": 0.5,
+        "name_accuracy_after": 0.6,
+        "held_out": {
+            "valid_format": {"before": {"accuracy": 0.5}, "more_than_noise": False},
+            "right_names": {"before": {"accuracy": 0.5}, "more_than_noise": True},
+        },
+    }
+    page = Page(write_report(write_run(tmp_path / "run", summary=summary)))
+    assert [row[3] for row in page.table()[1:]] == ["+10.0 points, within noise", "+10.0 points"]
+    assert [a["class"] for t, a in page.elements if t == "td" and "class" in a] == ["up", "up"]
 
 
 def test_visible_text() -> None:

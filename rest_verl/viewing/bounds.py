@@ -1,0 +1,95 @@
+"""Says where region weights stand at their bounds, from the logged entropies and shares."""
+
+import math
+from collections.abc import Sequence
+
+from rest_verl.algorithm.presets import ReSTConfig
+from rest_verl.viewing.change import LEAST_STEPS, Remark, edge
+from rest_verl.viewing.metrics import Record
+from rest_verl.viewing.palette import REGION_NAMES
+
+AT_BOUND_STEPS = 0.8
+"""Of the last steps; less often than that, a bound is touched in passing."""
+
+
+def weights_at_bounds(records: Sequence[Record], preset: str | None = None) -> list[Remark]:
+    """Regions whose weight, before the curriculum, is w_min or w_max on most of the last steps.
+
+    Logged weights are normalised by row, so this redoes the batch's scaling from the logged
+    entropies and token shares (method, section 3).
+    """
+    config = ReSTConfig()
+    if preset is not None:
+        try:
+            config = ReSTConfig.preset(preset)
+        except ValueError:
+            return []
+    if config.scope != "batch" or not config.needs_entropy or not _has_spread(records):
+        return []
+    bounds: list[dict[str, str]] = []
+    for record in records:
+        parts = {
+            region: (record[f"rest/entropy/{region}"], record[f"rest/token_share/{region}"])
+            for region in REGION_NAMES
+            if f"rest/entropy/{region}" in record and f"rest/token_share/{region}" in record
+        }
+        if parts:
+            bounds.append(_bounds_touched(parts, config))
+    if len(bounds) < LEAST_STEPS:
+        return []
+    last = bounds[-edge(len(bounds)) :]
+    touched = {
+        where: [
+            region.upper()
+            for region in REGION_NAMES
+            if sum(bound.get(region) == where for bound in last) >= AT_BOUND_STEPS * len(last)
+        ]
+        for where in ("w_max", "w_min")
+    }
+    regions = touched["w_max"] + touched["w_min"]
+    if len(regions) < 2:  # one region at a bound is what a bound is for
+        return []
+    where_text = "; ".join(
+        f"{', '.join(names)} at {where}" for where, names in touched.items() if names
+    )
+    assumed = "" if preset else ", taking the preset paper's bounds"
+    return [
+        Remark(
+            title="Weights at their bounds",
+            seen=f"Before the curriculum: {where_text} on the last {len(last)} steps"
+            f"{assumed}. Entropies within one bound no longer make a difference.",
+            look_at="Region entropies: where they differ by more than the bounds allow, widen "
+            "algorithm.rest.w_min and w_max to let them count.",
+        )
+    ]
+
+
+def _has_spread(records: Sequence[Record]) -> bool:
+    """Whether weights differ at all: with plain GRPO they are 1."""
+    return any(
+        abs(record[name] - 1) > 1e-3
+        for record in records
+        for region in REGION_NAMES
+        if (name := f"rest/weight/{region}") in record
+    )
+
+
+def _bounds_touched(parts: dict[str, tuple[float, float]], config: ReSTConfig) -> dict[str, str]:
+    """Region to the bound that its weight is clipped to, from (entropy, token share) by region."""
+    weights = {}
+    for region, (entropy, share) in parts.items():
+        floored = max(entropy, config.entropy_floor)
+        inverse = config.entropy_rule == "inverse"
+        weights[region] = (1 / floored if inverse else -1 / math.expm1(-floored)), share
+    mean = sum(weight * share for weight, share in weights.values())
+    if mean <= 0:
+        return {}
+    touched = {}
+    for region, (weight, _) in weights.items():
+        if getattr(config, f"gamma_{region}") is not None:
+            continue
+        if weight / mean <= config.w_min:
+            touched[region] = "w_min"
+        elif weight / mean >= config.w_max:
+            touched[region] = "w_max"
+    return touched

@@ -1,0 +1,86 @@
+"""The report in words, as Markdown: for a pull request, a log or a terminal."""
+
+import re
+from collections.abc import Sequence
+
+from rest_verl.viewing.change import edge
+from rest_verl.viewing.charts import Chart, Drawn
+from rest_verl.viewing.groups import Group
+from rest_verl.viewing.notes import data_notes, findings
+from rest_verl.viewing.page import ABSENT, comparison, facts, rows
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$])")
+
+
+def report_markdown(
+    name: str, groups: Sequence[Group], charts: Sequence[Chart], picture: str | None
+) -> str:
+    """The report's facts, tables and remarks; `picture` is the file name of the curves."""
+    lines = [f"# Training report: {_plain(name)}", ""]
+    if len(groups) == 1:
+        lines += [", ".join(f"{_plain(k)}: {_plain(v)}" for k, v in facts(groups[0])), ""]
+    lines += ["## What to look at", ""]
+    found = findings(groups)
+    for finding in found:
+        lines.append(f"- **{_plain(finding.title)}**")
+        for places, seen in finding.seen:
+            names = ", ".join(_plain(groups[place].name) for place in places)
+            lines.append(f"  {f'{names}: ' if len(groups) > 1 else ''}{_plain(seen)}")
+        lines.append(f"  Look at: {_plain(finding.look_at)}")
+    if not found:
+        lines.append("Nothing stands out.")
+    notes = data_notes(groups)
+    if notes:
+        lines += ["", "What could not be read:", "", *(f"- {_plain(note)}" for note in notes)]
+    if len(groups) == 1:
+        before_after = [[r.measure, r.before, r.after, r.change] for r in rows(groups[0])]
+        lines += _table("Before and after", ["Measure", "Before", "After", "Change"], before_after)
+    else:
+        cells = [[measure, *values] for measure, values in comparison(groups)]
+        lines += _table("Side by side", ["Measure", *(group.name for group in groups)], cells)
+    ends = [group.name for group in groups] if len(groups) > 1 else ["First steps", "Last steps"]
+    lines += _table("Curves", ["Curve", "Unit", *ends], _curves(groups, charts))
+    if picture is not None:
+        lines += ["", f"![All curves](<{picture}>)"]
+    return "\n".join(lines) + "\n"
+
+
+def _curves(groups: Sequence[Group], charts: Sequence[Chart]) -> list[list[str]]:
+    """Lines of a table: a curve, its unit, and its ends (in one column for each of several groups).
+
+    An end is the mean over the first or the last fifth of the steps, of 5 steps at least.
+    """
+    found = []
+    for chart in charts:
+        if len(groups) > 1:
+            cells = [ABSENT] * len(groups)
+            for curve in chart.curves:
+                cells[curve.group] = " → ".join(_ends(chart, curve))
+            found.append([chart.title, chart.panel.unit, *cells])
+        else:
+            for curve in chart.curves:
+                label = f"{chart.title}: {curve.label}" if len(chart.curves) > 1 else chart.title
+                found.append([label, chart.panel.unit, *_ends(chart, curve)])
+    return found
+
+
+def _ends(chart: Chart, curve: Drawn) -> tuple[str, str]:
+    values = curve.line.values
+    size = min(edge(len(values)), max(1, len(values) // 2))
+    first, last = (sum(v / size for v in ends) for ends in (values[:size], values[-size:]))
+    form = "{:.1%}" if chart.panel.percent else "{:.4g}"
+    return form.format(first), form.format(last)
+
+
+def _table(title: str, head: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
+    if not cells:
+        return []
+    rows_ = [head, *cells]
+    drawn = ["| " + " | ".join(map(_plain, row)) + " |" for row in rows_]
+    rule = "|" + " --- |" + " ---: |" * (len(head) - 1)
+    return ["", f"## {title}", "", drawn[0], rule, *drawn[1:]]
+
+
+def _plain(text: str) -> str:
+    """`text` on one line, with nothing in it that Markdown or HTML would read."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))

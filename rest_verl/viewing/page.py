@@ -1,0 +1,282 @@
+"""The parts of a report that are words and numbers: facts, tables, sample answers, chart data."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from statistics import fmean, median
+from typing import Any
+
+from rest_verl.viewing.charts import Chart
+from rest_verl.viewing.groups import Group
+from rest_verl.viewing.metrics import Record, series
+from rest_verl.viewing.panels import LENGTH, REWARD, STEP_TIME
+from rest_verl.viewing.sources import Run
+from rest_verl.viewing.text import visible_text
+
+NUM_SAMPLES = 3
+"""Sample answers shown, the first of `samples.json`."""
+
+ABSENT = "–"
+_EDGE_STEPS = 5  # steps averaged at either end, as in `reward_first5` and `reward_last5`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of a before/after table, ready to be shown."""
+
+    measure: str
+    before: str
+    after: str
+    change: str
+    better: bool | None
+    """Whether the value rose; None: unchanged, unknown or within noise."""
+
+
+def facts(group: Group) -> list[tuple[str, str]]:
+    """What a group is: label and value, those that are known."""
+    summaries = [run.summary for run in group.runs]
+    correlations = _numbers(summaries, "sampler_trainer_correlation")
+    seconds = _numbers(summaries, "seconds")
+    known: list[tuple[str, str | None]] = [
+        ("runs", str(len(group.runs)) if len(group.runs) > 1 else None),
+        ("preset", _distinct(summaries, "preset")),
+        ("seed" if len(group.runs) == 1 else "seeds", _distinct(summaries, "seed")),
+        ("steps", " / ".join(dict.fromkeys(map(_steps, group.runs)))),
+        ("time", duration(fmean(seconds)) if seconds else None),
+        ("sampler–trainer correlation", f"{min(correlations):.4f}" if correlations else None),
+    ]
+    return [(label, value) for label, value in known if value is not None]
+
+
+def rows(group: Group) -> list[Row]:
+    """The before/after table; what the summary lacks comes from the curves."""
+    pairs: list[tuple[str, float | None, float | None, str]] = [
+        (
+            "Mean training reward, first and last 5 steps",
+            _mean(group, partial(_edge_reward, key="reward_first5")),
+            _mean(group, partial(_edge_reward, key="reward_last5")),
+            "{:.2f}",
+        )
+    ]
+    noise = set()
+    for measure, key, rate, compared in (
+        ("Valid format", "format_rate", "format_ok", "valid_format"),
+        ("Right tool names", "name_accuracy", "name_match", "right_names"),
+        ("Exact calls", "exact_match", "exact_match", "bfcl_accuracy"),
+    ):
+        if any(f"{key}_after" in run.summary for run in group.runs):
+            before, after = (
+                _mean(group, partial(_from_summary, key=f"{key}_{when}"))
+                for when in ("before", "after")
+            )
+            measure = f"{measure}, held-out tasks"
+            pairs.append((measure, before, after, "{:.1%}"))
+            if len(group.runs) == 1 and _is_noise(group.runs[0], compared, before):
+                noise.add(measure)
+        else:
+            before, after = (
+                _mean(group, partial(_validation_rate, rate=rate, place=place)) for place in (0, -1)
+            )
+            pairs.append((f"{measure}, validation", before, after, "{:.1%}"))
+    known = [_row(*pair) for pair in pairs if pair[1] is not None or pair[2] is not None]
+    return [
+        replace(row, change=f"{row.change}, within noise", better=None)
+        if row.measure in noise
+        else row
+        for row in known
+    ]
+
+
+def comparison(groups: Sequence[Group]) -> list[tuple[str, list[str]]]:
+    """Measures of all groups side by side, each with one cell a group."""
+    about = [dict(facts(group)) for group in groups]
+    for known in about:
+        known.setdefault("runs", "1")
+        if "seed" in known:  # one or several, in the same line
+            known["seeds"] = known.pop("seed")
+    measured = [{row.measure: f"{row.before} → {row.after}" for row in rows(g)} for g in groups]
+    for group, known in zip(groups, measured, strict=True):
+        for measure, names, form in (
+            ("Mean response length, last 5 steps", LENGTH, "{:.0f} tokens"),
+            ("Median time per step", STEP_TIME, "{:.1f} s"),
+        ):
+            line = group.line(names)
+            if line is not None:
+                edge = line.values[-_EDGE_STEPS:]
+                value = median(line.values) if names is STEP_TIME else sum(edge) / len(edge)
+                known[measure] = form.format(value)
+    table = []
+    for cells in (about, measured):
+        for measure in dict.fromkeys(key for known in cells for key in known):
+            values = [known.get(measure, ABSENT) for known in cells]
+            table.append((measure[0].upper() + measure[1:], values))
+    return table
+
+
+def samples(group: Group) -> list[dict[str, Any]]:
+    """Answers before and after of the group's first run, every text ready to be shown."""
+    shown: list[dict[str, Any]] = []
+    for sample in group.runs[0].samples:
+        if not isinstance(sample, dict) or len(shown) == NUM_SAMPLES:
+            continue
+        answers = []
+        for when in ("before", "after"):
+            score = _number(sample.get(f"{when}_score"))
+            answers.append(
+                {
+                    "when": when,
+                    "text": _as_text(sample.get(when)),
+                    "score": None if score is None else f"{score:.2f}",
+                }
+            )
+        shown.append(
+            {
+                "id": _as_text(sample.get("id", len(shown) + 1)),
+                "prompt": _as_text(sample.get("prompt")),
+                "ground_truth": _as_text(sample.get("ground_truth")),
+                "answers": answers,
+            }
+        )
+    return shown
+
+
+def chart_data(chart: Chart) -> dict[str, Any]:
+    """A chart as JSON for the page's script; values to 6 digits."""
+    panel = chart.panel
+    return {
+        "title": visible_text(chart.title),
+        "unit": visible_text(panel.unit),
+        "percent": panel.percent,
+        "fromZero": panel.from_zero,
+        "limit": panel.limit,
+        "curves": [
+            {
+                "label": visible_text(curve.label),
+                "color": curve.color,
+                "dash": curve.dash,
+                "group": curve.group,
+                "steps": curve.line.steps,
+                "values": _short(curve.line.values),
+                "low": _short(curve.line.low) if curve.line.low != curve.line.high else None,
+                "high": _short(curve.line.high) if curve.line.low != curve.line.high else None,
+            }
+            for curve in chart.curves
+        ],
+    }
+
+
+def steady(chart: Chart) -> str:
+    """A chart that never moves, in words."""
+    curves = [
+        f"{curve.label} {curve.line.values[0]:.4g}"
+        if not chart.panel.percent
+        else f"{curve.label} {100 * curve.line.values[0]:.4g}%"
+        for curve in chart.curves
+    ]
+    alone = len(curves) == 1 and chart.part is None
+    values = curves[0].rpartition(" ")[2] if alone else ", ".join(curves)
+    return visible_text(f"{chart.title}: {values}")
+
+
+def total_steps(records: Sequence[Record]) -> int | None:
+    """The steps that a run is to have, from its progress; None where that is not logged."""
+    steps, progress = series(records, ("rest/progress",))
+    return round(steps[-1] / progress[-1]) if steps and progress[-1] > 0 else None
+
+
+def _steps(run: Run) -> str:
+    steps, total = _number(run.summary.get("steps")), total_steps(run.records)
+    last = run.records[-1]["step"]
+    if steps is None and total is not None and last < total:
+        return f"{last:g} of {total} so far"
+    return f"{last if steps is None else steps:g}"
+
+
+def _edge_reward(run: Run, key: str) -> float | None:
+    if key in run.summary:
+        return _number(run.summary[key])
+    _, rewards = series(run.records, REWARD)
+    edge = rewards[:_EDGE_STEPS] if "first" in key else rewards[-_EDGE_STEPS:]
+    return sum(edge) / len(edge) if edge else None
+
+
+def _from_summary(run: Run, key: str) -> float | None:
+    return _number(run.summary.get(key))
+
+
+def _validation_rate(run: Run, rate: str, place: int) -> float | None:
+    names = sorted(
+        name
+        for name in {name for record in run.records for name in record}
+        if name.startswith("val-aux/") and f"/{rate}/mean@" in name
+    )
+    values = series(run.records, names[:1])[1]
+    return values[place] if len(values) > 1 else None  # one alone is neither before nor after
+
+
+def _mean(group: Group, of: Callable[[Run], float | None]) -> float | None:
+    """Mean of a measure over the group's runs; None unless all have it."""
+    values = [of(run) for run in group.runs]
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if len(known) == len(values) else None
+
+
+def _is_noise(run: Run, compared: str, before: float | None) -> bool:
+    """Whether the summary's paired comparison finds a rate's change no more than noise."""
+    try:
+        result = run.summary["held_out"][compared]
+        same = math.isclose(result["before"]["accuracy"], before or 0.0, abs_tol=1e-9)
+        return same and result["more_than_noise"] is False
+    except (KeyError, TypeError):
+        return False
+
+
+def _row(measure: str, before: float | None, after: float | None, form: str) -> Row:
+    known = before is not None and after is not None
+    change = after - before if known else 0.0  # type: ignore[operator]
+    signed = form.replace(":", ":+")
+    return Row(
+        measure=measure,
+        before=ABSENT if before is None else form.format(before),
+        after=ABSENT if after is None else form.format(after),
+        change=signed.format(change).replace("%", " points") if known else ABSENT,
+        better=change > 0 if change else None,
+    )
+
+
+def _numbers(summaries: Sequence[dict[str, Any]], key: str) -> list[float]:
+    found = (_number(summary.get(key)) for summary in summaries)
+    return [value for value in found if value is not None]
+
+
+def _distinct(summaries: Sequence[dict[str, Any]], key: str) -> str | None:
+    values = [visible_text(str(summary[key])) for summary in summaries if key in summary]
+    return ", ".join(dict.fromkeys(values)) or None
+
+
+def _as_text(value: Any) -> str:
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+    return visible_text(text)
+
+
+def _short(values: Sequence[float]) -> list[float]:
+    return [float(f"{value:.6g}") for value in values]
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def duration(seconds: float) -> str:
+    """`"1 h 02 min"`, `"3 min 20 s"` or `"12 s"`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,0 +1,59 @@
+"""The command `rest-verl report`: one run or several, as a page or live in the terminal."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+_DESCRIPTION = "how runs went: curves, tables and what to look at, as HTML, PNG and Markdown"
+_EPILOG = """\
+RUN is a folder with metrics.jsonl, with the file of verl's file logger or with tensorboard's event
+files, or one of these files. Several runs are laid over each other. Write NAME=RUN to name one;
+runs of the same NAME, such as the seeds of one setting, are drawn as their mean and a band from
+the lowest to the highest:
+
+  rest-verl report grpo=out/a0 grpo=out/a1 rest=out/b0 rest=out/b1 --output report.html
+"""
+
+
+def add_report(commands: Any) -> None:
+    """Adds `report` to the sub-commands of the command line."""
+    command = commands.add_parser(
+        "report",
+        help=_DESCRIPTION,
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("runs", nargs="+", metavar="RUN", help="a run, or NAME=RUN (see below)")
+    command.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="the page, with FILE's name ending in .png and .md beside it "
+        "(default for a single folder: RUN/report.html)",
+    )
+    command.add_argument(
+        "--watch",
+        action="store_true",
+        help="show one run in the terminal as it goes, until it is complete; writes nothing",
+    )
+    command.set_defaults(run_command=report)
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """Writes the report, or shows the run live."""
+    if not arguments.watch:
+        from rest_verl.viewing.report import write_reports
+
+        print(write_reports(arguments.runs, arguments.output))
+        return 0
+    if len(arguments.runs) > 1 or arguments.output is not None:
+        raise ValueError("--watch shows one run and writes nothing: name one RUN and no --output")
+    try:
+        from rest_verl.viewing.live import watch
+    except ModuleNotFoundError as error:
+        if error.name != "rich":
+            raise
+        raise ValueError("--watch needs the package rich: pip install rich") from None
+    watch(Path(arguments.runs[0]))
+    return 0
