@@ -5,7 +5,10 @@ Ray starts) and again by the trainers; `check_arguments` by the Hydra plugin, be
 Neither needs verl or Ray.
 """
 
-from collections.abc import Mapping
+import difflib
+import os
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -17,24 +20,55 @@ from rest_verl.algorithm.weighting import ReSTConfig
 from rest_verl.environments.options import tool_environment_options
 from rest_verl.rewards.options import reward_config_from
 
-TRAINER_PREFIX = "rest_"
+TRAINERS = ("rest_sync", "rest_colocate_async", "rest_separate_async")
 DEFAULT_TRAINER = "sync"  # verl's
 OBJECTIVE_AGGREGATION = "seq-mean-token-mean"
+
+LOSS_MODE = "actor_rollout_ref.actor.policy_loss.loss_mode"
+BYPASS = "algorithm.rollout_correction.bypass_mode"
 
 SETTINGS_READ = (
     "algorithm.rest.",
     "algorithm.adv_estimator=",
-    "algorithm.rollout_correction.bypass_mode=",
-    "actor_rollout_ref.actor.policy_loss.loss_mode=",
+    "algorithm.use_pf_ppo=",
+    f"{BYPASS}=",
+    f"{LOSS_MODE}=",
     "actor_rollout_ref.rollout.custom.rest_tool_env.",
+    "distillation.enabled=",
+    "distillation.distillation_loss.",
     "trainer.use_v1=",
     "trainer.v1.trainer_mode=",
 )
-"""How the arguments begin that set what `check_config` reads."""
+"""How the arguments begin that set what `check_config` reads whatever the trainer."""
+
+# docs/composition.md has the whole table; tests/algorithm/test_composition*.py hold it to verl.
+WEIGHTED_LOSS_MODES = (
+    "rest",
+    "vanilla",
+    "gspo",
+    "cispo",
+    "sapo",
+    "gpg",
+    "clip_cov",
+    "kl_cov",
+    "dppo_tv",
+    "dppo_kl",
+    "dro",
+)
+"""verl's losses (and ours) that multiply each token's term by its weight."""
 
 INCOMPATIBLE_LOSS_MODES = {
-    "geo_mean": "it averages log-weights over a sequence, and normalised weights vanish in that",
+    "geo_mean": "it takes the geometric mean of a sequence's weights, one factor of at most 1 for "
+    "all its tokens and almost 0 where a weight is 0, so no token outweighs another",
     "bypass_mode": "it ignores per-token weights and computes no entropy of the old policy",
+}
+
+_NOT_IN_V1 = "verl's v1 trainers, which ResT needs, do not give it {}"
+INCOMPATIBLE_ESTIMATORS = {
+    "remax": _NOT_IN_V1.format("the rewards of greedy responses (reward_baselines)"),
+    "gdpo": _NOT_IN_V1.format("the parts of the reward"),
+    "optimal_token_baseline": _NOT_IN_V1.format("sum_pi_squared"),
+    "tir_optimal_token_baseline": _NOT_IN_V1.format("sum_pi_squared"),
 }
 
 
@@ -57,8 +91,8 @@ def uses_rest(config: Any) -> bool:
     return (
         _get(config, "algorithm.rest") is not None
         or _get(config, "algorithm.adv_estimator") == "rest"
-        or _get(config, "actor_rollout_ref.actor.policy_loss.loss_mode") == "rest"
-        or str(_get(config, "trainer.v1.trainer_mode", "")).startswith(TRAINER_PREFIX)
+        or _get(config, LOSS_MODE) == "rest"
+        or str(_get(config, "trainer.v1.trainer_mode", "")).startswith("rest_")
     )
 
 
@@ -77,24 +111,15 @@ def check_config(config: Any) -> ReSTConfig:
             "trainer.use_v1=False: verl's old trainer has no place for token weights. "
             "Remove it or set trainer.use_v1=True"
         )
-    mode = _get(config, "trainer.v1.trainer_mode", DEFAULT_TRAINER)
-    if not str(mode).startswith(TRAINER_PREFIX):
+    _check_trainer(config)
+    if _get(config, BYPASS, False):
         raise ReSTConfigError(
-            f"trainer.v1.trainer_mode={mode}: only the rest_* trainers apply ResT's token weights. "
-            "Set trainer.v1.trainer_mode=rest_sync (or add +rest=paper and do not set the mode)"
+            f"{BYPASS}=True: verl then skips the old policy's forward pass, and with it the "
+            f"entropy that ResT's weights come from. Set {BYPASS}=False"
         )
-    if _get(config, "algorithm.rollout_correction.bypass_mode", False):
-        raise ReSTConfigError(
-            "algorithm.rollout_correction.bypass_mode=True: verl then skips the old policy's "
-            "forward pass, and with it the entropy that ResT's weights come from. "
-            "Set algorithm.rollout_correction.bypass_mode=False"
-        )
-    loss_mode = _get(config, "actor_rollout_ref.actor.policy_loss.loss_mode", "vanilla")
-    if loss_mode in INCOMPATIBLE_LOSS_MODES:
-        raise ReSTConfigError(
-            f"actor_rollout_ref.actor.policy_loss.loss_mode={loss_mode} cannot take ResT's token "
-            f"weights: {INCOMPATIBLE_LOSS_MODES[loss_mode]}. Use rest or vanilla"
-        )
+    _check_loss(config)
+    _check_distillation(config)
+    _check_advantage(config)
     try:
         tool_environment_options(config)
         if _get(config, "reward.reward_manager.name") == "rest":
@@ -102,6 +127,118 @@ def check_config(config: Any) -> ReSTConfig:
         return ReSTConfig.from_options(dict(_get(config, "algorithm.rest", {})))
     except ValueError as error:
         raise ReSTConfigError(str(error)) from error
+
+
+def _check_trainer(config: Any) -> None:
+    mode = str(_get(config, "trainer.v1.trainer_mode", DEFAULT_TRAINER))
+    setting = f"trainer.v1.trainer_mode={mode}"
+    if mode in TRAINERS:
+        if mode == "rest_separate_async":
+            _check_separate_async(config)
+    elif mode.startswith("rest_"):
+        if os.environ.get("VERL_USE_EXTERNAL_MODULES"):
+            return  # they may register a subclass of ours
+        raise ReSTConfigError(
+            f"{setting}: no such trainer; {_nearest(mode, TRAINERS)}known: {', '.join(TRAINERS)}"
+        )
+    else:
+        ours = f"rest_{mode}" if f"rest_{mode}" in TRAINERS else "rest_sync"
+        raise ReSTConfigError(
+            f"{setting}: only the rest_* trainers apply ResT's token weights. "
+            f"Set trainer.v1.trainer_mode={ours} (or add +rest=paper and do not set the mode)"
+        )
+
+
+def _check_separate_async(config: Any) -> None:
+    """What verl asserts of this trainer, before anything starts; absent settings are not judged."""
+    batch = _get(config, "data.train_batch_size")
+    sync_step = _get(config, "trainer.v1.separate_async.parameter_sync_step")
+    mini_batch = _get(config, "actor_rollout_ref.actor.ppo_mini_batch_size")
+    if None not in (batch, sync_step, mini_batch) and batch != sync_step * mini_batch:
+        raise ReSTConfigError(
+            f"data.train_batch_size={batch}: rest_separate_async trains in parameter_sync_step x "
+            f"ppo_mini_batch_size = {sync_step} x {mini_batch} = {sync_step * mini_batch} prompts "
+            f"a step. Set data.train_batch_size={sync_step * mini_batch}, or change "
+            "trainer.v1.separate_async.parameter_sync_step or "
+            "actor_rollout_ref.actor.ppo_mini_batch_size"
+        )
+    for name in ("nnodes", "n_gpus_per_node"):
+        path = f"actor_rollout_ref.rollout.{name}"
+        count = _get(config, path)
+        if count is not None and count <= 0:
+            raise ReSTConfigError(
+                f"{path}={count}: rest_separate_async samples on GPUs of its own, beside those of "
+                f"trainer.nnodes. Set {path} to 1 or more, or take rest_colocate_async"
+            )
+    backend = "actor_rollout_ref.rollout.checkpoint_engine.backend"
+    if _get(config, backend) == "naive":
+        raise ReSTConfigError(
+            f"{backend}=naive: it cannot carry weights to the other GPUs that rest_separate_async "
+            f"samples on. Set {backend}=nccl (or nixl, mooncake)"
+        )
+    if _get(config, "reward.reward_model.enable", False) and not _get(
+        config, "reward.reward_model.enable_resource_pool", True
+    ):
+        raise ReSTConfigError(
+            "reward.reward_model.enable_resource_pool=False: under rest_separate_async sampling "
+            "never pauses to lend its GPUs to a reward model. Set "
+            "reward.reward_model.enable_resource_pool=True"
+        )
+
+
+def _check_loss(config: Any) -> None:
+    mode = _get(config, LOSS_MODE, "vanilla")
+    if mode in INCOMPATIBLE_LOSS_MODES:
+        raise ReSTConfigError(
+            f"{LOSS_MODE}={mode} cannot take ResT's token weights: "
+            f"{INCOMPATIBLE_LOSS_MODES[mode]}. Use rest or vanilla"
+        )
+    # Importing verl would be slow, but where it is loaded its registry has every loss of a plugin.
+    core_algos = sys.modules.get("verl.trainer.ppo.core_algos")
+    if mode in WEIGHTED_LOSS_MODES or core_algos is None:
+        return
+    workers_may_register = _get(config, "actor_rollout_ref.model.external_lib") is not None
+    if mode not in core_algos.POLICY_LOSS_REGISTRY and not workers_may_register:
+        raise ReSTConfigError(
+            f"{LOSS_MODE}={mode}: no such loss; {_nearest(str(mode), WEIGHTED_LOSS_MODES)}"
+            f"known: {', '.join(WEIGHTED_LOSS_MODES)}"
+        )
+
+
+def _check_distillation(config: Any) -> None:
+    if not _get(config, "distillation.enabled", False):
+        return
+    path = "distillation.distillation_loss"
+    if not _get(config, f"{path}.use_task_rewards", True):
+        raise ReSTConfigError(
+            f"{path}.use_task_rewards=False: verl then trains on the teacher alone and drops the "
+            f"policy loss that ResT weights. Set {path}.use_task_rewards=True"
+        )
+    if _get(config, f"{path}.use_policy_gradient", False):
+        raise ReSTConfigError(
+            f"{path}.use_policy_gradient=True: verl multiplies the teacher's term by the weight "
+            "column too, unpadded against padded, and stops at the first update. "
+            f"Set {path}.use_policy_gradient=False"
+        )
+
+
+def _check_advantage(config: Any) -> None:
+    estimator = _get(config, "algorithm.adv_estimator")
+    if estimator in INCOMPATIBLE_ESTIMATORS:
+        raise ReSTConfigError(
+            f"algorithm.adv_estimator={estimator}: {INCOMPATIBLE_ESTIMATORS[estimator]}. "
+            "Use grpo or rest"
+        )
+    if _get(config, "algorithm.use_pf_ppo", False):
+        raise ReSTConfigError(
+            "algorithm.use_pf_ppo=True: verl's v1 trainers, which ResT needs, resample advantages "
+            "without their responses. Set algorithm.use_pf_ppo=False"
+        )
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    match = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {match[0]}? " if match else ""
 
 
 def check_arguments(arguments: list[str]) -> None:
@@ -149,11 +286,12 @@ def describe_weights(config: Any, rest: ReSTConfig) -> str:
 
 def in_force(config: Any, rest: ReSTConfig, trainer: str) -> list[str]:
     """A few lines that say what this run trains with, for the start of the log."""
-    loss_mode = _get(config, "actor_rollout_ref.actor.policy_loss.loss_mode", "vanilla")
+    loss_mode = _get(config, LOSS_MODE, "vanilla")
+    own = "" if loss_mode in WEIGHTED_LOSS_MODES else " (yours: it must apply rollout_is_weights)"
     aggregation = _get(config, "actor_rollout_ref.actor.loss_agg_mode")
     paper = "" if aggregation == OBJECTIVE_AGGREGATION else f" (paper: {OBJECTIVE_AGGREGATION})"
     return [
         f"[rest] trainer {trainer}, weights: {describe_weights(config, rest)}",
-        f"[rest] advantage {_get(config, 'algorithm.adv_estimator')}, loss {loss_mode}, "
+        f"[rest] advantage {_get(config, 'algorithm.adv_estimator')}, loss {loss_mode}{own}, "
         f"aggregation {aggregation}{paper}",
     ]

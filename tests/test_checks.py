@@ -10,6 +10,8 @@ from omegaconf import OmegaConf
 
 from rest_verl.algorithm.presets import PRESETS, ReSTConfig
 from rest_verl.checks import (
+    INCOMPATIBLE_ESTIMATORS,
+    WEIGHTED_LOSS_MODES,
     ReSTConfigError,
     check_arguments,
     check_config,
@@ -20,8 +22,21 @@ from rest_verl.checks import (
 from rest_verl.hydra_callback import CheckConfig
 
 SYNC = {"trainer.v1.trainer_mode": "rest_sync"}
+MODE = "trainer.v1.trainer_mode"
 LOSS_MODE = "actor_rollout_ref.actor.policy_loss.loss_mode"
 BYPASS = "algorithm.rollout_correction.bypass_mode"
+ROLLOUT = "actor_rollout_ref.rollout"
+DISTILLATION = "distillation.distillation_loss"
+# what verl asserts of a separate_async run
+SEPARATE = {
+    MODE: "rest_separate_async",
+    "data.train_batch_size": 64,
+    "trainer.v1.separate_async.parameter_sync_step": 4,
+    "actor_rollout_ref.actor.ppo_mini_batch_size": 16,
+    f"{ROLLOUT}.nnodes": 1,
+    f"{ROLLOUT}.n_gpus_per_node": 8,
+    f"{ROLLOUT}.checkpoint_engine.backend": "nccl",
+}
 
 
 def tree(settings: dict) -> dict:
@@ -45,6 +60,54 @@ REFUSED = [
         "Set trainer.v1.trainer_mode=rest_sync",
     ),
     ({}, "trainer.v1.trainer_mode=sync", "add +rest=paper"),  # verl's default
+    ({MODE: "colocate_async"}, f"{MODE}=colocate_async", f"Set {MODE}=rest_colocate_async"),
+    ({MODE: "mine"}, f"{MODE}=mine", f"Set {MODE}=rest_sync"),
+    ({MODE: "rest_colocated_async"}, "no such trainer", "did you mean rest_colocate_async?"),
+    (
+        {MODE: "rest_x"},
+        f"{MODE}=rest_x",
+        "known: rest_sync, rest_colocate_async, rest_separate_async",
+    ),
+    (
+        {**SEPARATE, "data.train_batch_size": 128},
+        "data.train_batch_size=128",
+        "Set data.train_batch_size=64",
+    ),
+    ({**SEPARATE, f"{ROLLOUT}.nnodes": 0}, f"{ROLLOUT}.nnodes=0", "take rest_colocate_async"),
+    ({**SEPARATE, f"{ROLLOUT}.n_gpus_per_node": 0}, f"{ROLLOUT}.n_gpus_per_node=0", "1 or more"),
+    (
+        {**SEPARATE, f"{ROLLOUT}.checkpoint_engine.backend": "naive"},
+        f"{ROLLOUT}.checkpoint_engine.backend=naive",
+        f"Set {ROLLOUT}.checkpoint_engine.backend=nccl",
+    ),
+    (
+        {
+            **SEPARATE,
+            "reward.reward_model.enable": True,
+            "reward.reward_model.enable_resource_pool": False,
+        },
+        "reward.reward_model.enable_resource_pool=False",
+        "Set reward.reward_model.enable_resource_pool=True",
+    ),
+    *(
+        ({**SYNC, "algorithm.adv_estimator": name}, f"algorithm.adv_estimator={name}", "Use grpo")
+        for name in INCOMPATIBLE_ESTIMATORS
+    ),
+    (
+        {**SYNC, "algorithm.use_pf_ppo": True},
+        "algorithm.use_pf_ppo=True",
+        "Set algorithm.use_pf_ppo=False",
+    ),
+    (
+        {**SYNC, "distillation.enabled": True, f"{DISTILLATION}.use_task_rewards": False},
+        f"{DISTILLATION}.use_task_rewards=False",
+        f"Set {DISTILLATION}.use_task_rewards=True",
+    ),
+    (
+        {**SYNC, "distillation.enabled": True, f"{DISTILLATION}.use_policy_gradient": True},
+        f"{DISTILLATION}.use_policy_gradient=True",
+        f"Set {DISTILLATION}.use_policy_gradient=False",
+    ),
     ({**SYNC, BYPASS: True}, f"{BYPASS}=True", f"Set {BYPASS}=False"),
     ({**SYNC, LOSS_MODE: "geo_mean"}, f"{LOSS_MODE}=geo_mean", "Use rest or vanilla"),
     ({**SYNC, LOSS_MODE: "bypass_mode"}, f"{LOSS_MODE}=bypass_mode", "Use rest or vanilla"),
@@ -69,9 +132,39 @@ def test_refused_configurations(settings, name, mend, as_config):
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("loss_mode", ["vanilla", "rest", "gspo", "clip_cov", None])
-def test_other_loss_modes_pass(loss_mode):
+@pytest.mark.parametrize("loss_mode", [*WEIGHTED_LOSS_MODES, None])
+def test_weighted_loss_modes_pass(loss_mode):
     assert check_config(tree({**SYNC, LOSS_MODE: loss_mode})) == ReSTConfig()
+
+
+def test_a_loss_that_nothing_registered_is_refused(monkeypatch):
+    core_algos = pytest.importorskip("verl.trainer.ppo.core_algos")
+    with pytest.raises(ReSTConfigError, match=r"loss_mode=vanila: .* did you mean vanilla\?"):
+        check_config(tree({**SYNC, LOSS_MODE: "vanila"}))
+    # a library that only the workers import may register it
+    external = {"actor_rollout_ref.model.external_lib": "my_losses"}
+    assert check_config(tree({**SYNC, LOSS_MODE: "vanila", **external})) == ReSTConfig()
+    monkeypatch.setitem(core_algos.POLICY_LOSS_REGISTRY, "mine", lambda **_: None)
+    config = tree({**SYNC, LOSS_MODE: "mine"})
+    line = in_force(config, check_config(config), "rest_sync")[1]
+    assert "loss mine (yours: it must apply rollout_is_weights)" in line
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        SEPARATE,
+        {MODE: "rest_colocate_async"},
+        {MODE: "rest_separate_async"},  # what a command line does not set is not judged
+        {**SEPARATE, "reward.reward_model.enable": True},
+        # switched off, it may say what it likes
+        {**SYNC, "distillation.enabled": False, f"{DISTILLATION}.use_policy_gradient": True},
+        {**SYNC, "distillation.enabled": True, f"{DISTILLATION}.use_task_rewards": True},
+        {**SYNC, "data.train_batch_size": 3},  # separate_async's rule is not sync's
+    ],
+)
+def test_accepted_settings(settings):
+    assert check_config(tree(settings)) == ReSTConfig()
 
 
 def test_accepted_configuration_gives_the_options():
@@ -192,6 +285,58 @@ def test_the_group_changes_what_it_says_and_nothing_else(verl_config, preset):
     }
     assert options["algorithm.rest.preset"] == preset
     assert check_config(config) == ReSTConfig.preset(preset)
+
+
+# verl's settings, as one would add them to a command line, that compose with ResT
+COMPOSES = [
+    *([f"{LOSS_MODE}={mode}"] for mode in WEIGHTED_LOSS_MODES),
+    ["algorithm.rollout_correction.rollout_is=token"],
+    ["algorithm.rollout_correction.rollout_rs=seq_mean_k1"],
+    [
+        "algorithm.norm_adv_by_std_in_grpo=False",
+        "actor_rollout_ref.actor.loss_agg_mode=seq-mean-token-sum-norm",
+        "actor_rollout_ref.actor.loss_scale_factor=2048",
+    ],
+    ["algorithm.filter_groups.enable=True", "algorithm.filter_groups.metric=score"],
+    ["actor_rollout_ref.actor.use_kl_loss=True"],
+    ["algorithm.use_kl_in_reward=True"],
+    ["actor_rollout_ref.actor.entropy_coeff=0.01"],
+    ["actor_rollout_ref.model.lora_rank=32"],
+    ["actor_rollout_ref.actor.use_dynamic_bsz=True"],
+    [
+        "actor_rollout_ref.actor.ulysses_sequence_parallel_size=2",
+        "actor_rollout_ref.model.use_remove_padding=True",
+    ],
+    ["algorithm.adv_estimator=gae"],
+    ["distillation.enabled=True"],
+    ["trainer.v1.trainer_mode=rest_colocate_async"],
+    [f"{key}={value}" for key, value in SEPARATE.items()],
+]
+
+
+@pytest.fixture(scope="module")
+def static_config(verl_config):
+    return verl_config("+rest=static")
+
+
+@pytest.mark.parametrize("arguments", COMPOSES, ids=" ".join)
+def test_verls_settings_that_compose(static_config, arguments):
+    check_arguments(["+rest=static", *arguments])
+    # the composed configuration refuses keys that verl does not have
+    config = OmegaConf.merge(static_config, OmegaConf.from_dotlist(arguments))
+    assert check_config(config) == ReSTConfig.preset("static")
+
+
+def test_megatrons_configuration_composes(verl_config):
+    config = verl_config("+rest=static", "model_engine=megatron")
+    assert config.actor_rollout_ref.actor.strategy == "megatron"
+    assert check_config(config) == ReSTConfig.preset("static")
+
+
+def test_verls_defaults_do_not_suit_separate_async(static_config):
+    mode = OmegaConf.from_dotlist([f"{MODE}=rest_separate_async"])
+    with pytest.raises(ReSTConfigError, match=r"rollout\.nnodes=0: rest_separate_async"):
+        check_config(OmegaConf.merge(static_config, mode))
 
 
 def test_the_group_brings_the_callback(verl_config):
