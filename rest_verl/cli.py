@@ -1,12 +1,13 @@
-"""The command `rest-verl`: doctor, report, evaluate."""
+"""The command `rest-verl`: doctor, dry-run, report, view, evaluate."""
 
 import argparse
 import logging
 import sys
 import warnings
-from pathlib import Path
 
 from rest_verl.evaluation.commands import add_evaluate
+from rest_verl.viewing.report_command import add_report
+from rest_verl.viewing.view_commands import add_view
 
 
 def doctor(_: argparse.Namespace) -> int:
@@ -24,26 +25,22 @@ def doctor(_: argparse.Namespace) -> int:
     return 0 if all(finding.ok for finding in findings) else 1
 
 
-def report(arguments: argparse.Namespace) -> int:
-    """Writes a run's report."""
-    from rest_verl.viewing.report import write_report
-
-    print(write_report(arguments.run, arguments.output))
-    return 0
-
-
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; user errors are one line on standard error and exit code 1."""
     parser = argparse.ArgumentParser(prog="rest-verl", description="ResT for verl")
     commands = parser.add_subparsers(required=True, metavar="command")
     command = commands.add_parser("doctor", help="is everything installed and registered here?")
     command.set_defaults(run_command=doctor)
-    command = commands.add_parser("report", help="a run's curves and samples as HTML and PNG")
-    command.add_argument("run", type=Path, help="folder with metrics.jsonl")
-    command.add_argument("--output", type=Path, help="HTML file (default: RUN/report.html)")
-    command.set_defaults(run_command=report)
+    add_report(commands)
+    add_view(commands)
     add_evaluate(commands)
-    arguments = parser.parse_args(argv)
+    commands.add_parser("dry-run", help="what would a training command do? checks, memory, time")
+    given = sys.argv[1:] if argv is None else argv
+    if given[:1] == ["dry-run"]:  # what follows is verl's and Hydra's, options and all
+        from rest_verl.dry_run import main as dry_run
+
+        return dry_run(given[1:])
+    arguments = parser.parse_args(given)
     try:
         return arguments.run_command(arguments)
     except (OSError, ValueError) as error:

@@ -1,0 +1,126 @@
+"""The command `rest-verl view`: which tokens carry the gradient, and why."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from rest_verl.algorithm.presets import PRESETS
+
+_DESCRIPTION = "each token of a response by region, entropy and weight, as a page or here"
+
+
+def add_view(commands: Any) -> None:
+    """Adds `view` to the sub-commands of the command line."""
+    view = commands.add_parser("view", help=_DESCRIPTION, description=_DESCRIPTION)
+    add = view.add_argument
+    add(
+        "--model",
+        required=True,
+        help="Hugging Face folder, global_step_* of verl's, or a hub name: makes token ids of text "
+        "and, where the preset needs them, the entropies",
+    )
+    source = view.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--text", type=Path, nargs="+", metavar="FILE", help="model text, one response a file"
+    )
+    source.add_argument(
+        "--rollouts",
+        type=Path,
+        metavar="DUMP",
+        help="<step>.jsonl of trainer.rollout_data_dir or validation_data_dir, or that folder; "
+        "tq_batch.pt of skip.rollout_tq; a global_step_* that holds transfer_queue",
+    )
+    add("--preset", choices=tuple(PRESETS), default="paper", help="default: paper")
+    add(
+        "--progress",
+        type=_progress,
+        default=0.0,
+        metavar="NU",
+        help="where the page's slider starts and what the terminal shows, 0 to 1 (default: 0)",
+    )
+    add(
+        "--total-steps",
+        type=_positive,
+        default=105,
+        metavar="N",
+        help="steps at progress 1, for the preset official, which counts steps (default: 105, as "
+        "in the released code's run)",
+    )
+    add("--limit", type=_positive, metavar="N", help="only the first N rollouts")
+    add("--output", type=Path, metavar="FILE", help="the page (default: view.html)")
+    add("--terminal", action="store_true", help="print in colours; a page only with --output")
+    view.set_defaults(run_command=view_tokens)
+
+
+def view_tokens(arguments: argparse.Namespace) -> int:
+    """Reads, weighs and shows."""
+    from rest_verl.algorithm.presets import ReSTConfig
+    from rest_verl.viewing.tokens import build_view
+    from rest_verl.viewing.view_entropy import EntropyModel, load_tokenizer
+    from rest_verl.viewing.view_sources import newest_step, read_rollouts, read_texts
+
+    output = arguments.output
+    if output is None and not arguments.terminal:
+        output = Path("view.html")
+    if output is not None and output.is_dir():
+        raise ValueError(f"--output {output}: is a folder; name the HTML file to write")
+    config = ReSTConfig.preset(arguments.preset)
+    if arguments.text:
+        rollouts, title = read_texts(arguments.text)[: arguments.limit], arguments.text[0].name
+        if len(rollouts) > 1:
+            title = f"{title} and {len(rollouts) - 1} more"
+    else:
+        rollouts = read_rollouts(arguments.rollouts, arguments.limit)
+        title = "/".join(newest_step(arguments.rollouts).resolve().parts[-2:])
+
+    model = _model(arguments.model)
+    view = build_view(
+        rollouts,
+        load_tokenizer(model),
+        config,
+        entropy_of=EntropyModel(model, num_rows=len(rollouts)),
+        progress=arguments.progress,
+        total_steps=arguments.total_steps,
+    )
+    if arguments.terminal:
+        from rest_verl.viewing.view_terminal import print_view
+
+        print_view(view)
+    if output is not None:
+        from rest_verl.viewing.view_page import write_page
+
+        num_tokens = len(view.token_ids)
+        facts = [
+            f"preset {arguments.preset}",
+            f"model {arguments.model}",
+            f"{len(rollouts):,} response{'s'[: len(rollouts) > 1]}",
+            f"{num_tokens:,} tokens",
+        ]
+        print(write_page(view, output, title=title, facts=facts))
+    return 0
+
+
+def _model(name: str) -> str:
+    """What transformers can load: a checkpoint of verl's is merged into a folder of that form."""
+    from rest_verl.evaluation.checkpoints import find_model
+
+    folder = Path(name)
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        return str(find_model(folder))
+    return name
+
+
+def _progress(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"must lie in 0 to 1 (step / total steps), got {text}")
+    return number
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
+    return number
