@@ -40,7 +40,7 @@ echo "== 1/3 data, tokenizer and starting model"
 "$python" -m recipes.tiny_multi_turn.prepare --tasks "$tasks" --output-dir "$start"
 
 echo "== 2/3 ResT, $steps steps, preset $preset (log: $output/train.log)"
-rm -rf "$output"/{summary.json,conversation.txt,metrics.jsonl,validation,rollouts,verl_metrics.jsonl}
+rm -rf "$output"/{summary.json,conversation.txt,metrics.jsonl,validation,rollouts,verl_metrics.jsonl,train.log}
 # What registers an environment of one's own has to be loaded in all of verl's processes.
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
 if [[ $tasks == shop ]]; then

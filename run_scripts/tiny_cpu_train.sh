@@ -3,10 +3,11 @@
 
 # Everything that a run starts is found again by this folder's name, and by nothing else.
 ray_dir=$(mktemp -d /tmp/rest_ray.XXXXXX)
-trainer=
+trainer= follower=
 clean_up() {
   trap - EXIT INT TERM HUP
   set +e # what has gone already is no error
+  [[ -n $follower ]] && kill -TERM "$follower" 2>/dev/null
   [[ -n $trainer ]] && kill -TERM -- "-$trainer" 2>/dev/null
   pkill -TERM -f "$ray_dir" 2>/dev/null
   for _ in {1..20}; do
@@ -33,19 +34,18 @@ train() {
     "trainer.validation_data_dir=$output/validation" \
     "trainer.default_local_dir=$output/checkpoints" \
     "+ray_kwargs.ray_init._temp_dir=$ray_dir" \
-    "$@" >"$output/train.log" 2>&1 &
+    "$@" >>"$output/train.log" 2>&1 &
   trainer=$!
   set +m
   # shellcheck disable=SC2086 # several words
   "$python" -m recipes.tiny_cpu.follow "$output/verl_metrics.jsonl" --steps "$steps" --pid "$trainer" \
     --show $shown &
-  local follower=$!
+  follower=$!
   if ! wait "$trainer"; then
-    kill "$follower" 2>/dev/null || true
     echo "training failed; the end of $output/train.log:" >&2
     tail -n 30 "$output/train.log" >&2
     exit 1
   fi
   wait "$follower" || true
-  trainer=
+  trainer= follower=
 }

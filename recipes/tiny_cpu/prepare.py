@@ -19,13 +19,13 @@ from recipes.tiny_cpu.warm_start import warm_start
 from rest_verl.data.parquet import BFCL_EXTRA_INFO, write_dataset
 
 SEED = 0
-NUM_STEPS = 480
+NUM_STEPS = 480  # of the warm start
 BATCH_SIZE = 16
 SOURCES = ("data", "induction", "model", "prepare", "renaming", "start", "warm_start")
 
 
-def prepare(folder: Path) -> None:
-    """Fills `folder` with `data/` and `model/`."""
+def prepare(folder: Path, num_steps: int) -> None:
+    """Fills `folder` with `data/` and `model/`, warm-started by `num_steps` batches."""
     torch.manual_seed(SEED)
     tasks = read_tasks()
     first = [task for task in tasks if task.split == "warm_start"]
@@ -43,7 +43,7 @@ def prepare(folder: Path) -> None:
         model,
         tokenizer,
         lambda rng: partly_renamed(chosen, rng),
-        num_steps=NUM_STEPS,
+        num_steps=num_steps,
         batch_size=BATCH_SIZE,
         seed=SEED,
     )
@@ -59,8 +59,13 @@ def prepare(folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--output-dir", type=Path, required=True)
+    parser.add_argument("--warm-steps", type=int, default=NUM_STEPS, help="batches")
+    arguments = parser.parse_args()
+    num_steps = arguments.warm_steps
     recipe = fingerprint(Path(__file__).with_name(f"{name}.py") for name in SOURCES)
-    make_once(parser.parse_args().output_dir, recipe, prepare)
+    make_once(
+        arguments.output_dir, f"{recipe} {num_steps}", lambda folder: prepare(folder, num_steps)
+    )
 
 
 if __name__ == "__main__":

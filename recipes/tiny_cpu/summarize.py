@@ -21,6 +21,7 @@ from rest_verl.evaluation.statistics import paired_comparison
 from rest_verl.evaluation.store import write_atomically, write_json
 from rest_verl.evaluation.table import CONFIDENCE_LABEL, Accuracy, markdown_table, percent
 from rest_verl.evaluation.validation import score_validation
+from rest_verl.viewing.metrics import Record, parse_metrics
 from rest_verl.viewing.report import write_report
 
 NUM_SAMPLES = 3
@@ -43,14 +44,15 @@ MEASURES: dict[str, tuple[str, Callable[[Answer], bool]]] = {
 """What is compared before and after, by key of the summary: its name, and when an answer has it."""
 
 
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """verl's file log as flat records, one a step: {"step": n, name: value, ...}."""
-    lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-    return [{"step": line["step"], **line["data"]} for line in lines]
+def read_log(run: Path) -> list[Record]:
+    """The steps that verl logged, over all starts of the run; of one trained again, the last."""
+    logs = [run / name for name in ("verl_metrics_earlier.jsonl", "verl_metrics.jsonl")]
+    lines = [line for log in logs if log.exists() for line in log.read_bytes().splitlines(True)]
+    return parse_metrics(lines)[0]
 
 
 def summarise(
-    records: list[dict[str, Any]], before: list[Answer], after: list[Answer]
+    records: list[Record], before: list[Answer], after: list[Answer]
 ) -> dict[str, Any]:
     """Rewards of the first and last steps, rates on the held-out rows, and the run's health.
 
@@ -185,8 +187,8 @@ def main() -> int:
     arguments = parser.parse_args()
     run = arguments.run
 
-    records = read_log(run / "verl_metrics.jsonl")
-    last_step = max(record["step"] for record in records)
+    records = read_log(run)
+    last_step = records[-1]["step"]
     rows = pq.read_table(arguments.data).to_pylist()
     source = BfclSource.open()
     before, after = (

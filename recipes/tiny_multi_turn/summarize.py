@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, required=True, help="since the recipe started")
     arguments = parser.parse_args()
     run = arguments.run
-    records = read_log(run / "verl_metrics.jsonl")
+    records = read_log(run)
     summary = {**summarise(records, run), "seconds": arguments.seconds}
     conversation = longest_conversation(run, records[-1]["step"])
     write_atomically(run / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in records))

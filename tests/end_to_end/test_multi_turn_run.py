@@ -1,4 +1,7 @@
-"""The tiny multi-turn recipe, shortened: real conversations through verl's main_ppo and vLLM."""
+"""The tiny multi-turn recipe, shortened: real conversations through verl's main_ppo and vLLM.
+
+BFCL's tasks train synchronously, the shop's asynchronously with sampler and trainer taking turns.
+"""
 
 import json
 import os
@@ -36,8 +39,11 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         "PYTHONPATH": str(Path(__file__).parent),
         "TRAJECTORIES": str(output / "trajectories.jsonl"),
     }
+    # Half a batch ahead: its conversations go on across a weight update.
+    ahead = ["+trainer_mode=colocate_async", "trainer.v1.colocate_async.num_warmup_batches=0.5"]
+    mode = ahead if request.param == "shop" else []
     done = subprocess.run(
-        ["bash", str(SCRIPT), *SMALL], env=environment, capture_output=True, text=True
+        ["bash", str(SCRIPT), *SMALL, *mode], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return output

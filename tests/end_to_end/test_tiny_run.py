@@ -13,7 +13,7 @@ from rest_verl.algorithm.regions import Region
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "run_scripts" / "tiny_cpu_rest.sh"
-STEPS = 3
+STEPS, SAVED = 4, 2
 SMALL = ["data.train_batch_size=4", "actor_rollout_ref.actor.ppo_mini_batch_size=4"]
 SMALL += ["actor_rollout_ref.rollout.n=4", "data.val_max_samples=24"]
 SMALL += ["actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=16"]
@@ -31,27 +31,72 @@ pytestmark = [
 
 
 def started_folders() -> set[str]:
-    """Ray folders of this recipe's runs, which are there while a run has processes."""
+    """Ray's folders of these scripts' runs, which are there while a run has processes."""
     return {path.name for path in Path("/tmp").glob("rest_ray.*")}
 
 
-def processes_of(folder: str) -> str:
-    return subprocess.run(["pgrep", "-f", folder], capture_output=True, text=True).stdout
+def processes_of(text: str) -> list[int]:
+    found = subprocess.run(["pgrep", "-f", text], capture_output=True, text=True).stdout
+    return [int(pid) for pid in found.split()]
+
+
+def read(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+
+
+def logged_steps(run: Path) -> int:
+    log = run / "verl_metrics.jsonl"
+    return log.read_text().count("\n") if log.exists() else 0
+
+
+def prompts(run: Path, step: int) -> list[str]:
+    return sorted(row["input"] for row in read(run / "rollouts" / f"{step}.jsonl"))
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was killed while it was in its last step, and then called again."""
     output = tmp_path_factory.mktemp("tiny")
+    earlier = started_folders()
     environment = {**os.environ, "TINY_OUTPUT": str(output), "TINY_STEPS": str(STEPS)}
-    done = subprocess.run(
-        ["bash", str(SCRIPT), *SMALL], env=environment, capture_output=True, text=True
-    )
+    environment |= {"TINY_SAVE": str(SAVED), "TINY_WARM_STEPS": "120"}
+    command = ["bash", str(SCRIPT), *SMALL, f"trainer.rollout_data_dir={output}/rollouts"]
+    with (output / "first_start.txt").open("w") as shown:
+        script = subprocess.Popen(command, env=environment, stdout=shown, stderr=shown)
+        while logged_steps(output) < STEPS:  # the validation before training counts as one
+            assert script.poll() is None, (output / "first_start.txt").read_text()[-3000:]
+            time.sleep(0.5)
+    (trainer,) = processes_of(f"main_ppo.*{output}/checkpoints")
+    os.kill(trainer, signal.SIGKILL)
+    assert script.wait(timeout=60) == 1
+    assert "training failed" in (output / "first_start.txt").read_text()
+    assert processes_of(str(output)) == []
+    assert started_folders() == earlier
+    assert not (output / "summary.json").exists()
+    (output / "rollouts" / f"{SAVED + 1}.jsonl").rename(output / "rollouts" / "killed.jsonl")
+
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert f"going on after step {SAVED}" in done.stdout
     return output
 
 
+def test_a_resumed_run_does_each_step_once_on_the_data_of_an_uninterrupted_one(run: Path) -> None:
+    first, second = read(run / "verl_metrics_earlier.jsonl"), read(run / "verl_metrics.jsonl")
+    assert [record["step"] for record in first] == list(range(STEPS))
+    assert [record["step"] for record in second] == list(range(SAVED + 1, STEPS + 1))
+    # The step after the checkpoint was trained before the kill and again after it.
+    again = sorted(row["input"] for row in read(run / "rollouts" / "killed.jsonl"))
+    assert prompts(run, SAVED + 1) == again
+    progress = "rest/progress"
+    assert first[SAVED + 1]["data"][progress] == second[0]["data"][progress]
+    # One epoch holds more rows than the run takes: none is drawn twice.
+    seen = [prompt for step in range(1, STEPS + 1) for prompt in set(prompts(run, step))]
+    assert len(seen) == len(set(seen)) == STEPS * 4
+
+
 def test_every_step_is_logged_under_the_public_names(run: Path) -> None:
-    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    records = read(run / "metrics.jsonl")
     steps = [record for record in records if record["step"] > 0]
     assert [record["step"] for record in steps] == list(range(1, STEPS + 1))
     present = [region.name.lower() for region in Region if region is not Region.TEXT]
@@ -69,7 +114,7 @@ def test_every_step_is_logged_under_the_public_names(run: Path) -> None:
 def test_the_sampler_follows_every_weight_update(run: Path) -> None:
     summary = json.loads((run / "summary.json").read_text())
     assert summary["sampler_trainer_correlation"] >= 0.99
-    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    records = read(run / "metrics.jsonl")
     # An update that changed nothing would agree as well.
     assert all(record["actor/grad_norm"] > 0 for record in records if record["step"] > 0)
 
@@ -94,37 +139,14 @@ def test_the_log_says_what_is_in_force(run: Path) -> None:
 
 def test_running_again_reuses_what_is_complete(run: Path) -> None:
     environment = {**os.environ, "TINY_OUTPUT": str(run), "TINY_STEPS": str(STEPS)}
+    environment |= {"TINY_SAVE": str(SAVED), "TINY_WARM_STEPS": "120"}
     before = (run / "metrics.jsonl").stat().st_mtime_ns
     done = subprocess.run(
-        ["bash", str(SCRIPT), *SMALL], env=environment, capture_output=True, text=True, check=True
+        ["bash", str(SCRIPT), *SMALL, f"trainer.rollout_data_dir={run}/rollouts"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "already complete" in done.stdout
     assert (run / "metrics.jsonl").stat().st_mtime_ns == before
-
-
-@pytest.mark.usefixtures("run")  # its starting model is reused
-def test_interrupting_leaves_no_process_behind(tmp_path: Path) -> None:
-    earlier = started_folders()
-    environment = {**os.environ, "TINY_OUTPUT": str(tmp_path), "TINY_STEPS": "50"}
-    script = subprocess.Popen(
-        ["bash", str(SCRIPT), *SMALL],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        # A shell cannot trap what was ignored when it started, as in a background job.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    log = tmp_path / "train.log"
-    deadline = time.monotonic() + 240
-    while "[rest] trainer" not in (log.read_text() if log.exists() else ""):
-        assert script.poll() is None, "the run ended before it was interrupted"
-        assert time.monotonic() < deadline, "the trainer did not start"
-        time.sleep(1)
-    (folder,) = started_folders() - earlier
-    assert processes_of(folder)
-    os.killpg(script.pid, signal.SIGINT)  # as a terminal does on Ctrl-C
-    assert script.wait(timeout=60) != 0
-    assert processes_of(folder) == ""
-    assert started_folders() == earlier
-    assert not (tmp_path / "summary.json").exists()

@@ -313,7 +313,8 @@ def test_few_answers_give_few_samples():
     assert [sample["id"] for sample in samples] == ["id_a"]
 
 
-def test_verls_log_is_read(tmp_path):
-    log = tmp_path / "log.jsonl"
-    log.write_text('{"step": 1, "data": {"a": 2.0}}\n\n{"step": 2, "data": {"a": 3.0}}\n')
-    assert read_log(log) == [{"step": 1, "a": 2.0}, {"step": 2, "a": 3.0}]
+def test_the_logs_of_several_starts_are_joined(tmp_path):
+    earlier = '{"step": 1, "data": {"a": 2.0}}\n{"step": 2, "data": {"a": 3.0}}\n{"step": 3, "da\n'
+    (tmp_path / "verl_metrics_earlier.jsonl").write_text(earlier)
+    (tmp_path / "verl_metrics.jsonl").write_text('{"step": 2, "data": {"a": 4.0, "b": null}}\n')
+    assert read_log(tmp_path) == [{"step": 1, "a": 2.0}, {"step": 2, "a": 4.0}]
