@@ -1,0 +1,102 @@
+"""Misspelt keys and values of the wrong type in Hydra overrides, which Hydra itself lets through.
+
+Behind a `+` Hydra takes any key, and verl's configuration has no schema: `shuffle=Flase` is a text.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationResolutionError
+
+_KEY_NOT_THERE = re.compile(r"full_key: (\S+)")
+_FREE_SECTIONS = (
+    "ray_kwargs.ray_init",  # arguments of ray.init
+    "actor_rollout_ref.model.override_config",  # the model's own configuration
+)
+"""Where a key that looks like another one is most likely meant."""
+
+
+def composition_error(error: Exception, usual: DictConfig) -> str:
+    """Hydra's message in one line; for an unknown key, the nearest known one.
+
+    Args:
+        error: What composition raised.
+        usual: verl's configuration without overrides.
+    """
+    text = str(error)
+    match = _KEY_NOT_THERE.search(f"{text}\n{error.__cause__}")
+    if match is None or isinstance(error, InterpolationResolutionError):
+        return " ".join(text.split())
+    key = match[1]
+    nearest = difflib.get_close_matches(key, [path for path, *_ in _leaves(usual)], n=1)
+    mend = f"did you mean {nearest[0]}?" if nearest else "see verl's ppo_trainer.yaml"
+    return f"{key}: verl has no such option; {mend}"
+
+
+def check_values(config: DictConfig, usual: DictConfig) -> None:
+    """Refuses other things where verl's own configuration has a number or a truth value.
+
+    Args:
+        config: The configuration to check.
+        usual: verl's own.
+
+    Raises:
+        ValueError: naming the option, its value and what it must be.
+    """
+    plain = {path: value for path, value, _ in _leaves(usual)}
+    for path, value, is_reference in _leaves(config):
+        default = plain.get(path)
+        if value is None or default is None or is_reference:  # a wrong one is named at its source
+            continue
+        if isinstance(default, bool):
+            wrong, wanted = not isinstance(value, bool), "True or False"
+        elif isinstance(default, int | float):
+            wrong = isinstance(value, bool) or not isinstance(value, int | float)
+            wanted = "a number"
+        else:
+            continue
+        if wrong:
+            raise ValueError(f"{path}={value}: must be {wanted} (verl's own value: {default})")
+
+
+def refuse_near_misses(overrides: list[str], usual: DictConfig) -> None:
+    """Refuses `+section.key` where verl has an option of nearly that name (`++` lets it pass).
+
+    Args:
+        overrides: Hydra overrides, as given.
+        usual: verl's own configuration.
+
+    Raises:
+        ValueError: naming the key and the one that was probably meant.
+    """
+    for override in overrides:
+        if not override.startswith("+") or override.startswith("++"):
+            continue
+        parent, _, name = override[1:].partition("=")[0].rpartition(".")
+        section = OmegaConf.select(usual, parent) if parent else None
+        if not isinstance(section, DictConfig) or parent in _FREE_SECTIONS:
+            continue
+        if "_target_" in section:
+            continue  # its keys are checked against that dataclass
+        near = difflib.get_close_matches(name, [str(other) for other in section], n=1, cutoff=0.85)
+        if near and near[0] != name:
+            raise ValueError(
+                f"+{parent}.{name}: verl has no such option; did you mean {parent}.{near[0]}? "
+                f"(++{parent}.{name} passes)"
+            )
+
+
+def _leaves(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any, bool]]:
+    """Path and resolved value of all that is no section, and whether it refers to another."""
+    for key in map(str, config):
+        path = f"{prefix}{key}"
+        is_reference = OmegaConf.is_interpolation(config, key)
+        if OmegaConf.is_missing(config, key):
+            yield path, None, is_reference
+        elif isinstance(value := config[key], DictConfig):
+            yield from _leaves(value, f"{path}.")
+        else:
+            yield path, value, is_reference
