@@ -12,7 +12,7 @@ from rest_verl.chosen_platform import runs_on_cpu
 
 PACKAGES = ("verl", "torch", "vllm", "transformers", "ray", "tensordict", "TransferQueue")
 VERL_VERSION = "0.9.1"
-TRAINERS = ("rest_sync",)
+TRAINERS = ("rest_sync", "rest_colocate_async", "rest_separate_async")
 AGENT_LOOPS = ("rest_single_turn", "rest_tool_env")
 INSTALL = "install rest_verl here: pip install -e . (CPU: bash run_scripts/setup_cpu.sh)"
 

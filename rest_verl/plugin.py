@@ -20,7 +20,11 @@ from verl.trainer.ppo.v1.trainer_base import register_trainer
 import rest_verl.environments.bfcl
 from rest_verl.algorithm.advantage import verl_advantage
 from rest_verl.algorithm.loss import verl_policy_loss
-from rest_verl.algorithm.trainer import ReSTTrainerSync
+from rest_verl.algorithm.trainer import (
+    ReSTTrainerColocateAsync,
+    ReSTTrainerSeparateAsync,
+    ReSTTrainerSync,
+)
 from rest_verl.environments.agent_loop import ToolEnvironmentLoop
 from rest_verl.environments.single_turn import ToolTemplateAgentLoop
 from rest_verl.rewards.manager import ReSTRewardManager
@@ -28,6 +32,8 @@ from rest_verl.rewards.manager import ReSTRewardManager
 register_policy_loss("rest")(verl_policy_loss)
 register_adv_est("rest")(verl_advantage)
 register_trainer("rest_sync")(ReSTTrainerSync)
+register_trainer("rest_colocate_async")(ReSTTrainerColocateAsync)
+register_trainer("rest_separate_async")(ReSTTrainerSeparateAsync)
 register_reward_manager("rest")(ReSTRewardManager)
 register_agent_loop("rest_single_turn")(ToolTemplateAgentLoop)
 register_agent_loop("rest_tool_env")(ToolEnvironmentLoop)

@@ -16,7 +16,7 @@ from rest_verl.algorithm.regions import Region
 
 def scheduled_weights(
     base: Tensor,
-    clock: float,
+    clock: float | Tensor,
     *,
     w_min: float,
     w_max: float,
@@ -34,7 +34,8 @@ def scheduled_weights(
 
     Args:
         base: Base weights, (…, R), each 0 or in [w_min, w_max].
-        clock: Progress in [0, 1], or the step, whichever the alphas are per unit of.
+        clock: Progress in [0, 1], or the step, whichever the alphas are per unit of; one number, or
+            (…, 1) of the dtype and on the device of `base`.
         w_min: Lower bound of every region.
         w_max: Upper bound of every region.
         alpha_format: Fall of FORMAT per unit of the clock, not negative.
@@ -44,7 +45,8 @@ def scheduled_weights(
         cap_think: Upper bound of THINK and TEXT; None: `w_max`.
 
     Returns:
-        Weights, (…, R), of the dtype and on the device of `base`.
+        Weights, (…, R), of the leading axes of `base` and `clock` together, and of the dtype and on
+        the device of `base`.
     """
     think_top = w_max if cap_think is None else cap_think
     slope = {

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from rest_verl.algorithm.presets import ReSTConfig
-from rest_verl.algorithm.weighting import token_weights
+from rest_verl.algorithm.weighting import PerRow, token_weights
 
 # Shape letters: B responses, T response tokens.
 
@@ -33,8 +33,8 @@ def rest_policy_loss(
     weights: Tensor | None = None,
     regions: Tensor | np.ndarray | None = None,
     entropy: Tensor | np.ndarray | None = None,
-    progress: float | None = None,
-    step: int | None = None,
+    progress: PerRow | None = None,
+    step: PerRow | None = None,
     config: ReSTConfig | None = None,
     clip_ratio_low: float = 0.2,
     clip_ratio_high: float = 0.2,

@@ -16,9 +16,12 @@ from rest_verl.algorithm.curriculum import scheduled_weights
 from rest_verl.algorithm.presets import ReSTConfig
 from rest_verl.algorithm.regions import Region
 
-__all__ = ["ReSTConfig", "token_weights"]
+__all__ = ["PerRow", "ReSTConfig", "token_weights"]
 
 # Shape letters: B responses, T response tokens, R regions.
+
+PerRow = float | Tensor | np.ndarray
+"""One number for all rows, or one for each, (B,)."""
 
 NUM_REGIONS = len(Region)
 # Only keeps sums of nothing from becoming 0 / 0. In float64 it is below what a float32 weight can
@@ -30,10 +33,10 @@ _DELTA = 1e-8
 def token_weights(
     regions: Tensor | np.ndarray,
     entropy: Tensor | np.ndarray | None = None,
-    progress: float | None = None,
+    progress: PerRow | None = None,
     *,
     config: ReSTConfig,
-    step: int | None = None,
+    step: PerRow | None = None,
 ) -> tuple[Tensor, dict[str, float]]:
     """Per-token weights of the policy loss, and what to log about them (method, section 3).
 
@@ -41,10 +44,11 @@ def token_weights(
         regions: `Region` of each token, integers, (B, T); -1 where the response mask is 0.
         entropy: The old policy's entropy (nats), (B, T); read at labelled tokens only. May be None
             where `config.needs_entropy` is false.
-        progress: step / total steps, in [0, 1]. May be None where `config` has no curriculum or
-            counts in steps.
+        progress: step / total steps, in [0, 1]; one number, or (B,) where policies of several steps
+            sampled the rows. May be None where `config` has no curriculum or counts in steps.
         config: The preset or configuration.
-        step: Training step, not negative; needed where `config.clock` is `step`.
+        step: Training step, not negative; one number or (B,); needed where `config.clock` is
+            `step`.
 
     Returns:
         Weights, float32, (B, T), of mean 1 over each row's labelled tokens, 0 elsewhere; a row in
@@ -52,13 +56,14 @@ def token_weights(
         `rest/entropy/<region>` (mean, nats) and `rest/weight/<region>` (mean), left out for a
         region without tokens, since absent is not zero; `rest/token_share/<region>` and
         `rest/weight_share/<region>` (fractions of the batch); `rest/zero_weight_share` (fraction of
-        labelled tokens that weigh 0); `rest/progress`.
+        labelled tokens that weigh 0); `rest/progress` (mean over rows with labelled tokens).
 
     Raises:
         ValueError: Shapes differ, a label is no region, an entropy at a labelled token is not
             finite, or what `config` needs is missing or out of range.
     """
     region_BT, entropy_BT = _checked(regions, entropy, config)
+    progress, step = _per_row("progress", progress, region_BT), _per_row("step", step, region_BT)
     clock = _clock(progress, step, config)
     bin_BT = region_BT.long() + 1  # bin 0 takes the masked tokens, whatever their entropy holds
     count_BR = _sum_by_region(region_BT.new_ones((), dtype=torch.float64).expand_as(bin_BT), bin_BT)
@@ -74,14 +79,17 @@ def token_weights(
 
     stats = _stats(weights_BT, bin_BT, count_BR.sum(0), entropy_BR)
     if progress is not None:
-        stats["rest/progress"] = float(progress)
+        stats.update(_progress_stat(progress, count_BR))
     return weights_BT, stats
 
 
 def _region_table(
-    entropy_BR: Tensor | None, count_BR: Tensor, clock: float, config: ReSTConfig
+    entropy_BR: Tensor | None, count_BR: Tensor, clock: float | Tensor, config: ReSTConfig
 ) -> Tensor:
-    """Region weights before normalisation, (B, R), or (1, R) where all rows share them."""
+    """Region weights before normalisation, (B, R), or (1, R) where all rows share them.
+
+    `clock` is one number or (B, 1).
+    """
     base_BR = count_BR.new_ones(1, NUM_REGIONS)
     if entropy_BR is not None and config.needs_entropy:
         per_row = config.scope == "sequence"
@@ -206,15 +214,49 @@ def _entropy_sums(entropy_BT: Tensor, bin_BT: Tensor) -> Tensor:
     return sum_BR
 
 
-def _clock(progress: float | None, step: int | None, config: ReSTConfig) -> float:
+def _per_row(name: str, value: PerRow | None, region_BT: Tensor) -> float | Tensor | None:
+    """A number as a float, one number a row as (B, 1) float64."""
+    if value is None or np.ndim(value) == 0:
+        return None if value is None else float(value)
+    value_B = torch.as_tensor(value, dtype=torch.float64, device=region_BT.device)
+    if value_B.shape != region_BT.shape[:1]:
+        raise ValueError(
+            f"{name} must be one number or one for each of the {len(region_BT)} rows, got shape "
+            f"{tuple(value_B.shape)}"
+        )
+    return value_B[:, None]
+
+
+def _clock(
+    progress: float | Tensor | None, step: float | Tensor | None, config: ReSTConfig
+) -> float | Tensor:
     """What the curriculum multiplies, after its check."""
-    if progress is not None and not 0 <= progress <= 1:
-        raise ValueError(f"progress must lie in [0, 1] (step / total steps), got {progress}")
-    if step is not None and step < 0:
-        raise ValueError(f"step must not be negative, got {step}")
+    for value in _values(progress):
+        if not 0 <= value <= 1:
+            raise ValueError(f"progress must lie in [0, 1] (step / total steps), got {value:g}")
+    for value in _values(step):
+        if not value >= 0:
+            raise ValueError(f"step must not be negative, got {value:g}")
     clock = step if config.clock == "step" else progress
     if clock is None:
         if config.has_curriculum:
             raise ValueError(f"this configuration has a curriculum: pass {config.clock}")
         return 0.0
-    return float(clock)
+    return clock
+
+
+def _values(clock: float | Tensor | None) -> list[float]:
+    if clock is None:
+        return []
+    return clock.flatten().tolist() if isinstance(clock, Tensor) else [clock]
+
+
+def _progress_stat(progress: float | Tensor, count_BR: Tensor) -> dict[str, float]:
+    """Mean progress over the rows with labelled tokens: verl's padding rows have none."""
+    if isinstance(progress, Tensor):
+        rows = progress[count_BR.sum(1) > 0]
+        if not len(rows):
+            return {}
+        # Around the first, so that the mean of equal numbers is that number.
+        progress = float(rows[0] + (rows - rows[0]).mean())
+    return {"rest/progress": progress}

@@ -1,18 +1,26 @@
-"""verl's replay buffer, asked more often: its 2 s between looks are a sixth of a tiny run's step.
+"""verl's replay buffers, asked more often: 2 s between looks are a sixth of a tiny run's step.
 
 Chosen by `trainer.v1.sampler.custom_sampler.{path=pkg://rest_verl.cpu.replay_buffer,
-name=QuickReplayBuffer}`.
+name=QuickReplayBuffer}`; QuickReplayBufferAsync for the asynchronous trainers. verl tells a chosen
+buffer nothing of `algorithm.filter_groups`.
 """
 
 from typing import Any
 
-from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
+from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer, ReplayBufferAsync
 
 POLL_SECONDS = 0.25
 
 
 class QuickReplayBuffer(ReplayBuffer):
     """ReplayBuffer that looks for finished groups every POLL_SECONDS."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"poll_interval": POLL_SECONDS, **kwargs})
+
+
+class QuickReplayBufferAsync(ReplayBufferAsync):
+    """ReplayBufferAsync that looks for finished groups every POLL_SECONDS."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"poll_interval": POLL_SECONDS, **kwargs})

@@ -1,10 +1,50 @@
 """Does the sampler still sample from the policy that is trained?"""
 
 from collections.abc import Mapping
+from typing import Any
+
+import transfer_queue as tq
+from verl import DataProto
+from verl.utils.debug.metrics import calculate_debug_metrics
 
 CORRELATION = "training/rollout_actor_probs_pearson_corr"
+FRESH_CORRELATION = f"{CORRELATION}/fresh"
 LEAST_CORRELATION = 0.9
 """Rounding alone leaves it above 0.99; a sampler that missed a weight update falls far below."""
+
+
+def check_fresh_samples(batch: Any, metrics: dict[str, float], version: int) -> None:
+    """`check_sampler` for a batch that earlier weights may have had a part in.
+
+    A sample of earlier weights rightly disagrees with the trainer, whose old policy is the current
+    one. The correlation of the fresh samples, if there are any, is added to `metrics` as
+    FRESH_CORRELATION.
+
+    Args:
+        batch: verl's KVBatchMeta after the old log-probabilities.
+        metrics: The step's metrics, of the whole batch.
+        version: Number of the weights that are the old policy's.
+
+    Raises:
+        RuntimeError: As `check_sampler`.
+    """
+    fresh = [
+        key
+        for key, tag in zip(batch.keys, batch.tags, strict=True)
+        if tag["min_global_steps"] == tag["max_global_steps"] == version
+    ]
+    if not fresh or CORRELATION not in metrics:
+        return
+    of_fresh = metrics
+    if len(fresh) < len(batch.keys):
+        data = tq.kv_batch_get(
+            keys=fresh,
+            partition_id=batch.partition_id,
+            select_fields=["responses", "response_mask", "old_log_probs", "rollout_log_probs"],
+        )
+        of_fresh = calculate_debug_metrics(DataProto(batch=data.to_padded_tensor()))
+    metrics[FRESH_CORRELATION] = of_fresh[CORRELATION]
+    check_sampler(of_fresh)
 
 
 def check_sampler(metrics: Mapping[str, float]) -> None:

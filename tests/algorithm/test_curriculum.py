@@ -56,6 +56,18 @@ def test_rows_are_independent():
     assert torch.equal(both, torch.stack(each))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_clock_for_each_row(dtype):
+    base_BR = torch.tensor([[1.2, 1.1, 0.9, 0.6, 0.7], [0.7, 1.2, 1.1, 1.2, 1.15]], dtype=dtype)
+    clocks = [0.3, 1 / 3]
+    both = scheduled_weights(base_BR, torch.tensor(clocks, dtype=dtype)[:, None], **PAPER)
+    each = [scheduled_weights(base_BR[i], clock, **PAPER) for i, clock in enumerate(clocks)]
+    assert torch.equal(both, torch.stack(each))
+    shared = scheduled_weights(base_BR[:1], torch.tensor(clocks, dtype=dtype)[:, None], **PAPER)
+    assert shared.shape == (2, 5)
+    assert torch.equal(shared[0], each[0])
+
+
 @given(
     base=st.lists(st.floats(0.6, 1.2), min_size=5, max_size=5),
     moments=st.lists(st.floats(0, 1), min_size=2, max_size=2).map(sorted),

@@ -1,6 +1,6 @@
 """What the trainer writes between verl's advantage and its update, on an in-memory data queue."""
 
-from types import SimpleNamespace
+import logging
 
 import numpy as np
 import pytest
@@ -12,7 +12,13 @@ from transfer_queue import KVBatchMeta
 
 from rest_verl.algorithm import trainer
 from rest_verl.algorithm.regions import Region
-from rest_verl.algorithm.trainer import ReSTMixin, _MarkedLoader, reward_metrics
+from rest_verl.algorithm.trainer import (
+    ReSTMixin,
+    _MarkedLoader,
+    reward_metrics,
+    sample_steps,
+    staleness_metrics,
+)
 from rest_verl.algorithm.weighting import ReSTConfig
 from rest_verl.checks import ReSTConfigError
 from rest_verl.rewards.manager import VALIDATION_MARK
@@ -53,9 +59,15 @@ class Queue:
         return batch()
 
 
-def batch() -> KVBatchMeta:
+def versions(first: int, last: int) -> dict[str, int]:
+    """A sample's tag: the weights that sampled its first and its last token."""
+    return {"min_global_steps": first, "max_global_steps": last}
+
+
+def batch(*tags: dict) -> KVBatchMeta:
     keys = [f"row_{i}" for i in range(len(TEXTS))]
-    return KVBatchMeta(keys=keys, tags=[{} for _ in keys], partition_id="train")
+    of_step_10 = [versions(9, 9) for _ in keys]
+    return KVBatchMeta(keys=keys, tags=list(tags) or of_step_10, partition_id="train")
 
 
 class Parent:
@@ -110,6 +122,10 @@ def official_at_step_10(parts) -> list[float]:
     weights = [base[region] for region, text in parts for _ in text]
     mean = sum(weights) / len(weights)
     return [weight / mean for weight in weights]
+
+
+def each(parts) -> list[tuple[Region, str]]:
+    return [(region, letter) for region, text in parts for letter in text]
 
 
 EXPECTED = [
@@ -182,10 +198,95 @@ def test_uniform_leaves_verls_loss_as_it_is(queue):
 
 @pytest.mark.parametrize(
     ("step", "total", "expected"),
-    [(0, 100, 0.0), (25, 100, 0.25), (100, 100, 1.0), (130, 100, 1.0), (5, 0, 1.0)],
+    [(1, 100, 0.01), (25, 100, 0.25), (100, 100, 1.0), (130, 100, 1.0), (5, 0, 1.0)],
 )
-def test_progress(step, total, expected):
-    assert Trainer(ReSTConfig(), step, total).progress == expected
+def test_progress(queue, step, total, expected):
+    metrics: dict = {}
+    meta = batch(*[versions(step - 1, step - 1) for _ in TEXTS])
+    Trainer(ReSTConfig(), step, total)._compute_advantage(meta, metrics)
+    assert metrics["rest/progress"] == expected
+    assert metrics["rest/staleness/mean"] == metrics["rest/staleness/max"] == 0
+
+
+def test_a_sample_is_weighted_by_the_policy_that_sampled_it(queue):
+    metrics: dict = {}
+    meta = batch(versions(9, 9), versions(6, 8), {**versions(0, 0), "is_padding": True})
+    Trainer(ReSTConfig.preset("official"))._compute_advantage(meta, metrics)
+    first, second, _ = written(queue)
+    assert first == pytest.approx(EXPECTED[0])
+    # step 7 by the earliest weights: THINK 0.6 + 7 · 0.002
+    thought = [0.614 if region is Region.THINK else 1.0 for region, _ in each(THOUGHT_REGIONS)]
+    assert second == pytest.approx([weight * len(thought) / sum(thought) for weight in thought])
+    assert metrics["rest/progress"] == pytest.approx((0.10 + 0.07) / 2)
+    assert (metrics["rest/staleness/mean"], metrics["rest/staleness/max"]) == (1.5, 3)
+
+
+def test_a_resumed_trainer_weighs_as_one_that_went_on(queue):
+    tags = [versions(39, 39), versions(38, 39), versions(39, 39)]
+    went_on, again = {}, {}
+    never_stopped = Trainer(ReSTConfig(), step=39, total=100)
+    never_stopped._compute_advantage(batch(), {})
+    del queue.columns["rollout_is_weights"]
+    never_stopped.global_steps = 40
+    never_stopped._compute_advantage(batch(*tags), went_on)
+    column = written(queue)
+    del queue.columns["rollout_is_weights"]
+    resumed = Trainer(ReSTConfig(), step=40, total=100)  # the step is all that verl restores
+    resumed._compute_advantage(batch(*tags), again)
+    assert written(queue) == column
+    assert again == went_on
+
+
+# why, tag of the weights, current step -> step of the sample
+STEPS = [
+    ("fresh", versions(4, 4), 5, 5),
+    ("the weights that training starts with", versions(0, 0), 1, 1),
+    ("one update late", versions(3, 3), 5, 4),
+    ("over three weights: the earliest", versions(1, 3), 5, 2),
+    ("never ahead of the current step", versions(7, 7), 5, 5),
+]
+
+
+@pytest.mark.parametrize(
+    ("tag", "current", "expected"), [case[1:] for case in STEPS], ids=[case[0] for case in STEPS]
+)
+def test_sample_steps(tag, current, expected):
+    assert sample_steps([tag], current).tolist() == [expected]
+
+
+@pytest.mark.parametrize("tag", [{}, {"min_global_steps": None}])
+def test_a_sample_without_its_version_is_refused(tag):
+    with pytest.raises(ValueError, match=r"lacks min_global_steps.*extra_fields"):
+        sample_steps([versions(1, 1), tag], 2)
+
+
+@pytest.mark.parametrize(
+    ("staleness", "padding", "expected"),
+    [
+        ([0, 2], [False, False], {"rest/staleness/mean": 1.0, "rest/staleness/max": 2.0}),
+        ([0, 9], [False, True], {"rest/staleness/mean": 0.0, "rest/staleness/max": 0.0}),
+        ([9], [True], {}),  # nothing but padding
+    ],
+)
+def test_staleness_metrics(staleness, padding, expected):
+    tags = [{"is_padding": value} for value in padding]
+    assert staleness_metrics(np.array(staleness), tags) == expected
+
+
+def test_verl_joins_the_mini_batches_of_a_step_as_means():
+    """With `parameter_sync_step` > 1 the weights are made several times a step."""
+    from verl.trainer.ppo.v1.utils import MetricsAggregator
+
+    regions = [region.name.lower() for region in Region]
+    measures = ("entropy", "weight", "token_share", "weight_share")
+    means = [f"rest/{measure}/{region}" for measure in measures for region in regions]
+    means += ["rest/progress", "rest/zero_weight_share", "rest/staleness/mean"]
+    joined = MetricsAggregator()
+    for value, rows in ((1.0, 1), (4.0, 3), (2.0, 4)):
+        names = [*means, "rest/staleness/max"]
+        joined.add_step_metrics(dict.fromkeys(names, value), sample_count=rows)
+    expected = {**dict.fromkeys(means, (1 + 12 + 8) / 8), "rest/staleness/max": 4.0}
+    assert joined.get_aggregated_metrics() == expected
 
 
 # scores, parts, padding -> metrics, each with its reason
@@ -286,6 +387,56 @@ def test_the_sampler_is_checked_on_a_cpu_only(monkeypatch, platform, correlation
         assert instance._compute_old_log_prob(meta, metrics={}) is meta
 
 
+# why, tags of the three rows, correlation of the whole batch, of the fresh rows, does it stop
+FRESH, STALE, BOTH = versions(9, 9), versions(8, 8), versions(8, 9)
+AGES = [
+    ("all fresh: verl's own number", [FRESH, FRESH, FRESH], 0.5, 0.5, True),
+    ("all stale: nothing to compare", [STALE, STALE, STALE], 0.5, None, False),
+    ("fresh rows agree", [FRESH, STALE, STALE], 0.5, 1.0, False),
+    ("fresh rows disagree", [STALE, FRESH, STALE], 0.95, -0.9, True),
+    ("begun by earlier weights: stale", [STALE, BOTH, STALE], 0.5, None, False),
+    ("not measured", [FRESH, STALE, STALE], None, None, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("tags", "correlation", "fresh", "stops"),
+    [case[1:] for case in AGES],
+    ids=[case[0] for case in AGES],
+)
+def test_only_fresh_samples_are_held_against_the_sampler(
+    monkeypatch, queue, tags, correlation, fresh, stops
+):
+    from rest_verl.cpu import sampler_check
+
+    class Rows(Queue):
+        def kv_batch_get(self, keys, partition_id, select_fields):
+            rows = [int(key.removeprefix("row_")) for key in keys]
+            picked = {name: self.columns[name].unbind() for name in select_fields}
+            columns = {name: jagged([values[i] for i in rows]) for name, values in picked.items()}
+            return TensorDict(columns, batch_size=len(keys))
+
+    sampled = [torch.linspace(-2, -0.1, len(text)) for text in TEXTS]
+    trained = [sampled[0], sampled[1].flip(0), sampled[2]]  # row 1 is of other weights
+    columns = {"old_log_probs": jagged(trained), "rollout_log_probs": jagged(sampled)}
+    columns |= {name: queue.columns[name] for name in ("responses", "response_mask")}
+    monkeypatch.setattr(sampler_check, "tq", Rows(**columns))
+    monkeypatch.setenv("VERL_PLATFORM", "cpu")
+    measured = {} if correlation is None else {sampler_check.CORRELATION: correlation}
+    monkeypatch.setattr(
+        Parent,
+        "_compute_old_log_prob",
+        lambda self, batch, metrics: metrics.update(measured) or batch,
+    )
+    instance, metrics = Trainer(ReSTConfig()), {}
+    if stops:
+        with pytest.raises(RuntimeError, match=sampler_check.CORRELATION):
+            instance._compute_old_log_prob(batch(*tags), metrics)
+    else:
+        instance._compute_old_log_prob(batch(*tags), metrics)
+    assert metrics.get(sampler_check.FRESH_CORRELATION) == pytest.approx(fresh, abs=0.1)
+
+
 def test_construction_checks_and_hands_the_parents_mode_on(monkeypatch, capsys):
     class Base:
         def __init__(self, config) -> None:
@@ -305,8 +456,41 @@ def test_construction_checks_and_hands_the_parents_mode_on(monkeypatch, capsys):
         Registered(OmegaConf.create({"trainer": {"use_v1": False}}))
 
 
-def test_verls_trainer_has_what_the_mixin_extends():
-    for name in ("_init_tokenizer", *(name for name in vars(Parent) if name.startswith("_c"))):
-        assert callable(getattr(trainer.PPOTrainerSync, name))
-    instance = SimpleNamespace(global_steps=1, total_training_steps=4)
-    assert trainer.ReSTTrainerSync.progress.fget(instance) == 0.25
+TRAINERS = {
+    "rest_sync": ("sync", trainer.PPOTrainerSync),
+    "rest_colocate_async": ("colocate_async", trainer.PPOTrainerColocateAsync),
+    "rest_separate_async": ("separate_async", trainer.PPOTrainerSeparateAsync),
+}
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_verl_knows_the_trainer_and_has_what_it_extends(name):
+    from verl.trainer.ppo.v1.trainer_base import get_trainer_cls
+
+    import rest_verl.plugin  # noqa: F401 (registers)
+
+    parent_mode, parent = TRAINERS[name]
+    ours = get_trainer_cls(name)
+    assert (ours.trainer_name, ours.parent_mode) == (name, parent_mode)
+    assert get_trainer_cls(parent_mode) is parent
+    assert ours.__mro__[1:3] == (ReSTMixin, parent)
+    for extended in ("_init_tokenizer", *(n for n in vars(Parent) if n.startswith("_c"))):
+        assert callable(getattr(parent, extended))
+
+
+def test_verl_starts_where_its_logger_would_refuse_the_call(monkeypatch):
+    """verl's message without a hybrid sampler has an argument that no logger takes."""
+
+    def setup(self):
+        trainer.verl_logger.info("no hybrid sampler", flush=True)
+        self.done = True
+
+    logger = logging.getLogger("verl's, in a test")
+    logger.setLevel(logging.INFO)
+    monkeypatch.setattr(trainer, "verl_logger", logger)
+    monkeypatch.setattr(trainer.PPOTrainerSeparateAsync, "_setup", setup)
+    instance = object.__new__(trainer.ReSTTrainerSeparateAsync)
+    with pytest.raises(TypeError, match="flush"):
+        setup(instance)
+    instance._setup()
+    assert instance.done

@@ -96,6 +96,16 @@ CASES = [
         ReSTConfig.preset("uniform"), [[K, F, M, M, X], [M, M, M, M, M]], None, None, None,
         [[1, 1, 0, 0, 1], [0, 0, 0, 0, 0]],
     ),
+    (
+        "a progress for each row: FORMAT 6/5 and THINK 4/5 at the start, half way 1.1 and 0.9",
+        PAPER, [[F, K], [F, K]], [[LN2, LN4], [LN2, LN4]], [0.0, 0.5], None,
+        [[1.2, 0.8], [1.1, 0.9]],
+    ),
+    (
+        "official at steps 100 and 400, one row each",
+        ReSTConfig.preset("official"), [[F, N, A, K, X]] * 2, None, None, [100, 400],
+        [[25 / 19, 30 / 19, 20 / 19, 20 / 19, 0], [25 / 22, 30 / 22, 30 / 22, 25 / 22, 0]],
+    ),
 ]  # fmt: skip
 
 
@@ -201,6 +211,11 @@ REFUSED = [
     (r"progress must lie in \[0, 1\]", (OK_REGIONS, OK_ENTROPY), {"progress": 1.5}),
     (r"progress must lie in \[0, 1\]", (OK_REGIONS, OK_ENTROPY), {"progress": NAN}),
     ("step must not be negative", (OK_REGIONS, OK_ENTROPY), {"progress": 0.0, "step": -1}),
+    (r"progress .* in \[0, 1\].*, got 1.5", (OK_REGIONS, OK_ENTROPY), {"progress": [0.5, 1.5]}),
+    (r"progress .* in \[0, 1\].*, got nan", (OK_REGIONS, OK_ENTROPY), {"progress": [NAN, 0.5]}),
+    ("negative, got -1", (OK_REGIONS, OK_ENTROPY), {"progress": 0.0, "step": np.array([3, -1])}),
+    (r"each of the 2 rows, got .*\(3,\)", (OK_REGIONS, OK_ENTROPY), {"progress": [0.0] * 3}),
+    (r"each of the 2 rows, got .*\(2, 1\)", (OK_REGIONS, OK_ENTROPY), {"progress": [[0.0]] * 2}),
 ]
 
 
@@ -208,6 +223,15 @@ REFUSED = [
 def test_refused(message, arguments, keywords):
     with pytest.raises(ValueError, match=message):
         token_weights(*arguments, **{"config": PAPER, **keywords})
+
+
+def test_progress_is_logged_as_the_mean_over_rows_with_tokens():
+    regions = torch.tensor([[F, K], [F, M], [M, M]])  # the last: verl's padding
+    entropy = torch.ones(regions.shape)
+    _, stats = token_weights(regions, entropy, [0.1, 0.2, 0.9], config=PAPER)
+    assert stats["rest/progress"] == pytest.approx(0.15)
+    _, stats = token_weights(torch.full((2, 2), M), torch.ones(2, 2), [0.1, 0.2], config=PAPER)
+    assert "rest/progress" not in stats  # absent is not zero
 
 
 # ---- properties --------------------------------------------------------------------------------
@@ -256,6 +280,20 @@ def test_mean_masks_and_bounds(batch, config, progress, step):
             assert positive.max() / positive.min() <= config.w_max / config.w_min * (1 + 1e-6)
     shares = [value for name, value in stats.items() if "_share/" in name]
     assert sum(shares) == pytest.approx(0 if (regions < 0).all() else 1 + bool(weights.any()))
+
+
+@given(batch=batches(), config=configs(), progress=st.floats(0, 1), step=st.integers(0, 500))
+@settings(deadline=None)
+def test_one_clock_for_each_row_is_that_rows_clock(batch, config, progress, step):
+    regions, entropy = batch
+    once = token_weights(regions, entropy, progress, config=config, step=step)
+    rows = torch.full((len(regions),), progress, dtype=torch.float64), np.full(len(regions), step)
+    each = token_weights(regions, entropy, rows[0], config=config, step=rows[1])
+    assert torch.equal(once[0], each[0])
+    assert {**once[1], **each[1]} == once[1]  # rest/progress is absent where no row has tokens
+    rows[0][1:], rows[1][1:] = 1 - progress, step + 1
+    other = token_weights(regions, entropy, rows[0], config=config, step=rows[1])
+    assert torch.equal(once[0][0], other[0][0])  # other rows' clocks do not show
 
 
 @given(batch=batches(), progress=st.floats(0, 1), config=configs())

@@ -99,5 +99,8 @@ def test_every_step_logs_the_conversations(run: Path) -> None:
         assert record["reward/steps/mean"] >= record["reward/turns/mean"] >= 1
         assert 0 <= record["reward/total/mean"] <= 1
         assert record["rest/token_share/args"] > 0
+    if "shop" in run.name:
+        assert [record["rest/staleness/max"] for record in steps] == [0, 1]
+        assert "[rest] trainer rest_colocate_async" in (run / "train.log").read_text()
     summary = json.loads((run / "summary.json").read_text())
     assert summary["steps"] == STEPS
