@@ -62,8 +62,8 @@ def write_reports(runs: Sequence[Path | str], output: Path | str | None = None) 
         FileNotFoundError: a run has no metrics.
         ValueError: a run's metrics hold no step, or `output` is missing or unusable.
     """
-    page_path = _page_path(runs, output)
     groups = read_groups(runs)
+    page_path = _page_path(runs, output)
     drawn = charts(groups)
     name = groups[0].name if len(groups) == 1 else " · ".join(group.name for group in groups)
     page = _render(name, groups, drawn, page_path.with_suffix(".png").name)
