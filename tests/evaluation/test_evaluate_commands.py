@@ -370,6 +370,15 @@ def test_templates_that_will_not_do(engine, data, tmp_path, capsys):
     assert not (tmp_path / "no").exists()
 
 
+@pytest.fixture
+def interruptible():
+    """As in a terminal: a process that was started in the background ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_stopped_run_says_how_to_go_on(engine, model, data, tmp_path, capsys):
     said = []
 

@@ -40,7 +40,8 @@ def test_a_signal_leaves_no_process_and_no_folder(
         # A shell cannot trap what was ignored when it started, as in a background job.
         preexec_fn=lambda: signal.signal(sent, signal.SIG_DFL),
     )
-    while len(processes := processes_of(f"{tmp_path}/python")) < 2:  # trainer and progress bar
+    # The shell itself, the trainer and the progress bar.
+    while len(processes := processes_of(f"{tmp_path}/python")) < 3:
         assert script.poll() is None
         time.sleep(0.05)
     ray_dir = Path((tmp_path / "ray_dir").read_text().strip())
