@@ -18,11 +18,11 @@ import torch
 import torch.distributed
 from omegaconf import DictConfig
 from peft import get_peft_model
-from recorded_batch import TAGS, RecordedBatch, recorded_batch
+from recorded_batch import RecordedBatch, recorded_batch
 from reference_objective import Response, Settings, mean_of, terms_of
+from tiny_policy import save_policy
 from torch import Tensor
-from toy_tokenizers import byte_level
-from transformers import Qwen3Config, Qwen3ForCausalLM
+from transformers import Qwen3ForCausalLM
 from verl.utils import tensordict_utils as tu
 from verl.utils.config import omega_conf_to_dataclass
 from verl.workers.engine import EngineRegistry
@@ -41,25 +41,6 @@ CASES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "remove_padding": ("vanilla", "paper", "dynamic", ("use_remove_padding",)),
     "lora": ("vanilla", "paper", "twos", ("lora",)),
 }
-
-
-def save_model(folder: Path) -> None:
-    """A two-layer Qwen3 with random weights, and its tokenizer."""
-    tokenizer = byte_level(TAGS)
-    torch.manual_seed(0)
-    config = Qwen3Config(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=8,
-        max_position_embeddings=256,
-        initializer_range=0.2,  # so that the policy is far from uniform
-    )
-    Qwen3ForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
 
 
 def make_engine(folder: Path, options: tuple[str, ...]) -> tuple[Any, DictConfig]:
@@ -157,7 +138,7 @@ def engine_gradients(
 
 
 def main(folder: Path) -> None:
-    save_model(folder)
+    save_policy(folder)
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/rendezvous", rank=0, world_size=1
     )

@@ -21,11 +21,11 @@ import torch.distributed as dist
 from hydra import compose, initialize_config_dir
 from recorded_batch import TAGS, RecordedBatch, recorded_batch
 from tensordict import TensorDict
+from tiny_policy import save_policy
 from torch import Tensor
 from torch.multiprocessing import start_processes
 from toy_tokenizers import byte_level
 from transfer_queue import KVBatchMeta
-from transformers import Qwen3Config, Qwen3ForCausalLM
 from verl.utils import tensordict_utils as tu
 from verl.utils.config import omega_conf_to_dataclass
 from verl.workers.engine_workers import ActorRolloutRefWorker
@@ -86,25 +86,6 @@ class Driver(trainer.ReSTMixin):
 
 def jagged(rows: list[Tensor]) -> Tensor:
     return torch.nested.as_nested_tensor(rows, layout=torch.jagged)
-
-
-def save_model(folder: Path) -> None:
-    """A two-layer Qwen3 with random weights, and its tokenizer."""
-    tokenizer = byte_level(TAGS)
-    torch.manual_seed(0)
-    config = Qwen3Config(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=8,
-        max_position_embeddings=256,
-        initializer_range=0.2,  # so that the policy is far from uniform
-    )
-    Qwen3ForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
 
 
 def make_batch(recorded: RecordedBatch) -> TensorDict:
@@ -195,5 +176,5 @@ def run_rank(index: int, folder: Path) -> None:
 
 if __name__ == "__main__":
     target = Path(sys.argv[1])
-    save_model(target)
+    save_policy(target)
     start_processes(run_rank, args=(target,), nprocs=len(RANKS), start_method="fork")

@@ -10,22 +10,8 @@ import pytest
 
 from rest_verl.viewing import write_reports
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
-
-CHROMIUM = Path("/usr/bin/chromium")
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 HOSTILE = "</pre><script>document.title='run'</script><img src=x onerror=alert(1)>\x1b[31m"
 STEPS = 30
-
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=OPTIONS)
-        yield chromium
-        chromium.close()
 
 
 def write_run(folder: Path, height: float) -> Path:

@@ -16,21 +16,6 @@ from rest_verl.viewing.palette import DARK, LIGHT
 from rest_verl.viewing.text import visible_text
 from rest_verl.viewing.view_page import write_page
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
-
-CHROMIUM = Path("/usr/bin/chromium")
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=OPTIONS)
-        yield chromium
-        chromium.close()
-
 
 class Opened:
     """A page, and what it complained of and asked for."""
