@@ -51,9 +51,7 @@ def read_log(run: Path) -> list[Record]:
     return parse_metrics(lines)[0]
 
 
-def summarise(
-    records: list[Record], before: list[Answer], after: list[Answer]
-) -> dict[str, Any]:
+def summarise(records: list[Record], before: list[Answer], after: list[Answer]) -> dict[str, Any]:
     """Rewards of the first and last steps, rates on the held-out rows, and the run's health.
 
     Raises:

@@ -1,0 +1,70 @@
+"""How each command of the documentation is tested; `test_docs_commands.py` holds it to this table.
+
+The first pattern that fits a command counts. A command that none fits fails the test: add it here.
+"""
+
+from enum import Enum
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+
+class Kind(Enum):
+    """What the test does with a command."""
+
+    RUN = "runs it here, on small inputs"
+    COMPOSE = "composes verl's configuration from it, as `rest-verl dry-run` does"
+    COVERED = "looks up the named test, which runs it; options of rest-verl are parsed here"
+    SHELL = "nothing: it prepares the shell for the commands after it"
+    NOT_HERE = "nothing, for the reason given"
+
+
+class How(NamedTuple):
+    kind: Kind
+    by: str = ""
+    """COVERED: the test, as pytest names it. NOT_HERE: the reason."""
+
+
+_TINY = "tests/end_to_end/test_tiny_run.py::test_the_summary_and_the_report_are_complete"
+_TALKS = "tests/end_to_end/test_multi_turn_run.py::test_rollouts_are_multi_turn_and_dumped"
+_ROWS = "tests/data/test_multi_turn_scripts.py::test_"
+_GPU = "tests/recipes/test_gpu_scripts.py::test_"
+_EVALUATE = "tests/evaluation/test_evaluate_commands.py::test_"
+
+TABLE = {
+    "pip install *": How(Kind.NOT_HERE, "would change the environment that the tests run in"),
+    "hf download *": How(Kind.NOT_HERE, "downloads a model"),
+    "bash run_scripts/run_tests.sh*": How(Kind.NOT_HERE, "runs this test"),
+    "python benchmarks/*": How(Kind.NOT_HERE, "takes minutes, and measures the machine"),
+    "source *": How(Kind.SHELL),
+    "export *": How(Kind.SHELL),
+    "run=*": How(Kind.SHELL),
+    "*python -m verl.trainer.main_ppo *": How(Kind.COMPOSE),
+    "rest-verl dry-run *": How(Kind.COMPOSE),
+    "*sbatch *": How(Kind.COVERED, f"{_GPU}slurm"),
+    "*bash run_scripts/qwen3_8b_ablations.sh *": How(
+        Kind.COVERED, f"{_GPU}all_ablations_run_one_after_the_other"
+    ),
+    "*bash run_scripts/qwen3_*_rest_*.sh": How(Kind.COVERED, f"{_GPU}other_recipes"),
+    "*bash run_scripts/qwen3_*.sh": How(Kind.COVERED, f"{_GPU}recipes_with_the_papers_setup"),
+    "bash run_scripts/ray_cluster.sh *": How(Kind.RUN),
+    "bash run_scripts/setup_cpu.sh": How(Kind.COVERED, _TINY),
+    "*bash run_scripts/tiny_cpu_rest.sh*": How(Kind.COVERED, _TINY),
+    "*bash run_scripts/tiny_cpu_multi_turn.sh*": How(Kind.COVERED, _TALKS),
+    "python data_prep/*.py --categories multi_turn *": How(Kind.COVERED, f"{_ROWS}multi_turn_rows"),
+    "python data_prep/*.py --bfcl *": How(Kind.COVERED, f"{_ROWS}steps_of_bfcl"),
+    "python data_prep/*": How(Kind.RUN),
+    "rest-verl doctor": How(Kind.COVERED, "tests/test_doctor.py::test_healthy_environment"),
+    "*rest-verl evaluate bfcl *": How(Kind.COVERED, f"{_EVALUATE}a_run_from_end_to_end"),
+    "*rest-verl evaluate api-bank *": How(Kind.COVERED, f"{_EVALUATE}api_bank"),
+    "*rest-verl evaluate compare *": How(Kind.COVERED, f"{_EVALUATE}compare"),
+    "rest-verl report *--watch": How(
+        Kind.COVERED, "tests/viewing/test_report_live.py::test_command_watches"
+    ),
+    "rest-verl report *": How(Kind.RUN),
+    "rest-verl view *": How(Kind.RUN),
+}
+
+
+def how(command: str) -> How | None:
+    """How that command is tested; None if the table does not know it."""
+    return next((found for pattern, found in TABLE.items() if fnmatchcase(command, pattern)), None)
