@@ -43,6 +43,13 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(given)
     try:
         return arguments.run_command(arguments)
+    except ModuleNotFoundError as error:  # installed without dependencies, as beside verl
+        print(
+            f"rest-verl: this command needs the package {error.name}, which is not installed here: "
+            f"pip install {error.name}",
+            file=sys.stderr,
+        )
+        return 1
     except (OSError, ValueError) as error:
         print(f"rest-verl: {error}", file=sys.stderr)
         return 1

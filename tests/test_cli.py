@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 
 import pytest
 
@@ -45,6 +46,13 @@ def test_a_users_error_is_one_line(tmp_path, capsys):
     assert captured.err.startswith("rest-verl: ")
     assert "nowhere" in captured.err
     assert captured.err.count("\n") == 1
+
+
+def test_a_missing_package_is_named(tmp_path, capsys, monkeypatch):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "reward/total/mean": 0.5}\n')
+    monkeypatch.setitem(sys.modules, "rest_verl.viewing.report", None)
+    assert main(["report", str(tmp_path)]) == 1
+    assert "needs the package rest_verl.viewing.report" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["unknown"], ["report"]])

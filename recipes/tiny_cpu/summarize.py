@@ -201,7 +201,7 @@ def main() -> int:
     write_json(run / "summary.json", summary)
     report = write_report(run)
 
-    print((run / "summary.json").read_text())
+    print(json.dumps({key: summary[key] for key in summary if key != "held_out"}, indent=2))
     print(held_out_table(summary["held_out"]))
     for key, result in summary["held_out"].items():
         print(f"{MEASURES[key][0]}: {result['sentence']}")
