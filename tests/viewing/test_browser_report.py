@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ def point_at(page: Any, figure: Any, step: int) -> None:
     box = figure.locator(".plot").bounding_box()
     x = 46 + (step - 1) / (STEPS - 1) * (box["width"] - 56)
     page.mouse.move(box["x"] + x, box["y"] + box["height"] / 2)
-    page.wait_for_function(f"document.getElementById('step').textContent === 'step {step}'")
+    wait_for_step(page, f"step {step}")
 
 
 def test_pointing_reads_all_charts_at_one_step(opened: Any) -> None:
@@ -99,8 +100,13 @@ def test_pointing_reads_all_charts_at_one_step(opened: Any) -> None:
     assert values(entropy) == ["0.10", "0.20"]
     assert reward.locator(".cross").count() == entropy.locator(".cross").count() == 1
     page.mouse.move(0, 0)
-    page.wait_for_function("document.getElementById('step').textContent === 'last step, 30'")
+    wait_for_step(page, "last step, 30")
     assert entropy.locator(".cross").count() == 0
+
+
+def wait_for_step(page: Any, text: str) -> None:
+    """Waits by selector: the page forbids the evaluation that waiting for a function may take."""
+    page.locator("#step").filter(has_text=re.compile(f"^{re.escape(text)}$")).wait_for()
 
 
 def test_arrow_keys_read_a_chart(opened: Any) -> None:
@@ -109,10 +115,10 @@ def test_arrow_keys_read_a_chart(opened: Any) -> None:
     entropy.locator(".plot").focus()
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("document.getElementById('step').textContent === 'step 2'")
+    wait_for_step(page, "step 2")
     assert values(entropy) == ["0.50", "1.00"]
     page.keyboard.press("Escape")
-    page.wait_for_function("document.getElementById('step').textContent === 'last step, 30'")
+    wait_for_step(page, "last step, 30")
 
 
 def test_a_curve_can_be_hidden(opened: Any) -> None:
