@@ -124,3 +124,14 @@ def parse_response(text: str, *, think_may_be_open: bool = False) -> ParsedRespo
             letters.append("c")
             position = end + len(CALL_CLOSE)
     return ParsedResponse("".join(letters), calls, well_formed)
+
+
+def message_calls(text: str, *, think_is_open: bool) -> list[ToolCall] | None:
+    """The calls that one message of a conversation asks for; None if a block cannot be read.
+
+    With ``think_is_open`` the prompt ended within think text, and until that closes there is none.
+    """
+    if think_is_open and THINK_CLOSE not in text:
+        return []
+    parsed = parse_response(text, think_may_be_open=think_is_open)
+    return parsed.calls if parsed.well_formed else None

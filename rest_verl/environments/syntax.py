@@ -6,7 +6,7 @@ A reader never raises on what the model wrote.
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from rest_verl.tool_calls import THINK_CLOSE, THINK_OPEN, decode_json, parse_response
+from rest_verl.tool_calls import THINK_OPEN, decode_json, message_calls
 
 
 class Call(NamedTuple):
@@ -68,12 +68,10 @@ class RestReader:
         get_tools: Callable[[], list[dict[str, Any]]],
     ) -> Reading:
         """As `CallReader.read`."""
-        if think_is_open and THINK_CLOSE not in text:
-            return Reading([])  # still thinking
-        parsed = parse_response(text, think_may_be_open=think_is_open)
-        if not parsed.well_formed:
+        calls = message_calls(text, think_is_open=think_is_open)
+        if calls is None:
             return Reading([], is_malformed=True)
-        return Reading([Call(call.name, call.arguments) for call in parsed.calls])
+        return Reading([Call(call.name, call.arguments) for call in calls])
 
 
 class VerlReader:

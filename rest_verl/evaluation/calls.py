@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from rest_verl.environments.observations import encodable
-from rest_verl.tool_calls import THINK_CLOSE, parse_response
+from rest_verl.tool_calls import message_calls
 
 MAX_NESTING = 100
 """Levels of arguments. Python can read somewhat deeper JSON than it can compare or write."""
@@ -22,15 +22,12 @@ def read_calls(text: str, *, think_is_open: bool) -> Calls | None:
         text: the message without the token that ends it.
         think_is_open: the prompt ends within think text.
     """
-    if think_is_open and THINK_CLOSE not in text:
-        return []  # still thinking
-    parsed = parse_response(text, think_may_be_open=think_is_open)
-    if not parsed.well_formed:
+    calls = message_calls(text, think_is_open=think_is_open)
+    if calls is None:
         return None
     try:
         return [
-            {"name": encodable(name), "arguments": storable(arguments)}
-            for name, arguments in parsed.calls
+            {"name": encodable(name), "arguments": storable(arguments)} for name, arguments in calls
         ]
     except ValueError:
         return None
