@@ -1,4 +1,4 @@
-"""The report of a run: tolerant reading, a self-contained page, model text shown as text."""
+"""The report of a run: a self-contained page, damaged files remarked, model text shown as text."""
 
 import base64
 import hashlib
@@ -8,17 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from rest_verl.viewing import read_metrics, write_report
+from rest_verl.viewing import write_report
 from rest_verl.viewing.charts import charts, theme_color
 from rest_verl.viewing.groups import Group
-from rest_verl.viewing.metrics import gap_remarks, load_metrics, parse_metrics, ranges, series
 from rest_verl.viewing.palette import DARK, LIGHT, REGION_NAMES
 from rest_verl.viewing.panels import PANELS
 from rest_verl.viewing.sources import Run
-from rest_verl.viewing.text import visible_text
 
 REGION_GROUPS = ("entropy", "weight", "token_share", "weight_share")
 HOSTILE = (
@@ -96,122 +92,6 @@ class Page(HTMLParser):
 def notes(page: Page) -> list[str]:
     """Remarks on the files."""
     return page.texts.get("li", [])
-
-
-@pytest.mark.parametrize(
-    ("content", "records", "remark"),
-    [
-        pytest.param(
-            b'{"step": 2, "a": 1}\n{"step": 1, "a": 2}\n',
-            [{"step": 1, "a": 2.0}, {"step": 2, "a": 1.0}],
-            None,
-            id="steps come in order",
-        ),
-        pytest.param(
-            b'{"step": 1, "data": {"a": 1, "step": 9}}\n',
-            [{"step": 1, "a": 1.0}],
-            None,
-            id="verl's file logger",
-        ),
-        pytest.param(
-            b'{"step": 1, "a": 1, "b": 1}\n{"step": 1, "a": 2}\n',
-            [{"step": 1, "a": 2.0, "b": 1.0}],
-            "Written more than once, the later values count: step 1.",
-            id="lines of one step are merged, the later wins",
-        ),
-        pytest.param(
-            b'{"step": 1, "a": 1}\n{"step": 2, "a": 2}\n{"step": 3, "a": 3}\n{"step": 2, "a": 9}\n',
-            [{"step": 1, "a": 1.0}, {"step": 2, "a": 9.0}, {"step": 3, "a": 3.0}],
-            "Written more than once, the later values count: step 2 "
-            "(a resumed run? step 3 may be of before).",
-            id="resumed from step 1: step 3 is still that of the first attempt",
-        ),
-        pytest.param(
-            b'{"step": 1, "a": 1}\n{"step": 1, "b": 2}\n',
-            [{"step": 1, "a": 1.0, "b": 2.0}],
-            None,
-            id="other metrics of the same step are no repetition",
-        ),
-        pytest.param(
-            b'{"step": 1, "a": 1}\n{"step": 2, "a"',
-            [{"step": 1, "a": 1.0}],
-            "The last line is cut off and was skipped.",
-            id="cut last line",
-        ),
-        pytest.param(
-            b'{"step": 1, "a": 1}',
-            [{"step": 1, "a": 1.0}],
-            None,
-            id="last line complete but for its newline",
-        ),
-        pytest.param(
-            b'{"step": 1, "a": NaN, "b": null, "c": -1e999, "d": 1}\n',
-            [{"step": 1, "d": 1.0}],
-            "Left out, not finite numbers: a (1×), b (1×), c (1×).",
-            id="NaN, the null that orjson writes for it, infinity",
-        ),
-        pytest.param(
-            b'{"step": 1, "a": "x", "b": true, "c": [1]}\n',
-            [{"step": 1}],
-            None,
-            id="what is no number is no metric",
-        ),
-        pytest.param(
-            b'{"a": 1}\n[1]\n{"step": -1}\n{"step": 1.5}\n\n\xff\n' + b"[" * 100_000 + b"\n",
-            [],
-            "Skipped without a readable step: lines 1-4, 6-7.",
-            id="no step, no object, no JSON, nesting without end; an empty line is nothing",
-        ),
-        pytest.param(
-            b'{"step": 1, "a": 1' + b"0" * 400 + b"}\n",
-            [{"step": 1}],
-            "Left out, not finite numbers: a (1×).",
-            id="an integer beyond the range of a float",
-        ),
-    ],
-)
-def test_lines_are_read(content: bytes, records: list[dict], remark: str | None) -> None:
-    found, remarks = parse_metrics(content.splitlines(keepends=True))
-    assert found == records
-    assert remarks == ([] if remark is None else [remark])
-
-
-@given(st.lists(st.binary(max_size=60)))
-def test_reading_never_raises(lines: list[bytes]) -> None:
-    records, remarks = parse_metrics(lines)
-    assert bool(records) or bool(remarks) or not any(line.strip() for line in lines)
-
-
-def test_unicode_line_separators_do_not_cut_a_line(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.jsonl"
-    path.write_text('{"step": 1, "a\u2028b": 1}\n', encoding="utf-8")
-    assert read_metrics(path) == [{"step": 1, "a\u2028b": 1.0}]
-
-
-def test_gaps_are_remarked() -> None:
-    records = [
-        {"step": 0, "val-core/x/reward/mean@1": 0.0},  # validation only: no training step
-        {"step": 1, "a": 1.0, "b": 1.0},
-        {"step": 2, "a": 1.0},
-        {"step": 5, "a": 1.0, "b": 1.0},
-    ]
-    assert gap_remarks(records, ["a", "b"]) == [
-        "No values for steps 3-4.",
-        "Without a value: b at step 2.",
-    ]
-    assert gap_remarks(records[:1], []) == ["No training step yet: validation only."]
-
-
-def test_ranges() -> None:
-    assert ranges([3, 4, 5, 9], "step") == "steps 3-5, 9"
-    assert ranges([7], "line") == "line 7"
-    assert ranges([1, 3, 5, 7, 9, 11, 13], "step") == "steps 1, 3, 5, 7, 9 and 2 more"
-
-
-def test_series_takes_the_first_name_that_the_run_has() -> None:
-    records = [{"step": 1, "old": 1.0}, {"step": 2}, {"step": 3, "old": 3.0}]
-    assert series(records, ("new", "old")) == ([1, 3], [1.0, 3.0])
-    assert series(records, ("new",)) == ([], [])
 
 
 def test_missing_metrics_name_the_path_and_the_mend(tmp_path: Path) -> None:
@@ -451,22 +331,3 @@ def test_a_change_within_noise_is_not_shown_as_better(tmp_path: Path) -> None:
     page = Page(write_report(write_run(tmp_path / "run", summary=summary)))
     assert [row[3] for row in page.table()[1:]] == ["+10.0 points, within noise", "+10.0 points"]
     assert [a["class"] for t, a in page.elements if t == "td" and "class" in a] == ["up", "up"]
-
-
-def test_visible_text() -> None:
-    assert visible_text("a\tb\n é ü 漢 😀 <b>") == "a\tb\n é ü 漢 😀 <b>"
-    assert visible_text("\x1b[2J\x7f\x9b\r") == "␛[2J␡⟨U+009B⟩␍"
-    assert visible_text("\u202eabc\u200b") == "⟨U+202E⟩abc⟨U+200B⟩"
-
-
-@given(st.text(alphabet=st.characters()))
-def test_visible_text_can_be_encoded(text: str) -> None:
-    shown = visible_text(text)
-    assert shown.encode("utf-8").decode() == shown
-    assert visible_text(shown) == shown
-
-
-def test_file_logger_and_flat_lines_mix(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.jsonl"
-    path.write_text('{"step": 1, "data": {"a": 1}}\n{"step": 1, "b": 2}\n')
-    assert load_metrics(path) == ([{"step": 1, "a": 1.0, "b": 2.0}], [])
