@@ -17,10 +17,10 @@ from yaml import YAMLError
 
 from rest_verl.algorithm.presets import refuse_unknown_options
 from rest_verl.algorithm.weighting import ReSTConfig
+from rest_verl.doctor import TRAINERS
 from rest_verl.environments.options import tool_environment_options
 from rest_verl.rewards.options import reward_config_from
 
-TRAINERS = ("rest_sync", "rest_colocate_async", "rest_separate_async")
 DEFAULT_TRAINER = "sync"  # verl's
 OBJECTIVE_AGGREGATION = "seq-mean-token-mean"
 
