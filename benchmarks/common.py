@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from rest_verl.evaluation.store import write_json as replace_json
+from rest_verl.files.atomic import write_json as replace_json
 
 
 def write_json(path: Path, result: dict[str, Any]) -> None:

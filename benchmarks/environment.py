@@ -27,10 +27,10 @@ from typing import Any
 
 from common import write_json
 
-from rest_verl.data.json_lines import read_json_lines
 from rest_verl.environments.bfcl import BFCLEnvironment
 from rest_verl.environments.bfcl_backend import Commons, plain_copy
 from rest_verl.environments.bfcl_task import BfclTask, Call, parse_call
+from rest_verl.files.json_lines import read_json_lines
 
 CATEGORIES = ("base", "miss_func", "miss_param", "long_context")
 SEED = 0

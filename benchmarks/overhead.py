@@ -73,7 +73,7 @@ def measure(shape: Shape, device: torch.device, steps: int) -> dict[str, Any]:
 
 def read_run(path: Path) -> dict[str, Any]:
     """Shares of a run, from its folder or metrics file (flat lines or verl's file logger's)."""
-    from rest_verl.viewing.metrics import read_metrics  # its package needs matplotlib
+    from rest_verl.viewing.report.metrics import read_metrics  # its package needs matplotlib
 
     if path.is_dir():
         names = ("metrics.jsonl", "verl_metrics.jsonl")

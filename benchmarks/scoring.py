@@ -22,10 +22,10 @@ from rest_verl.data import BfclRow, BfclSource, reference_answer
 from rest_verl.data.bfcl import MULTI_TURN_CATEGORIES
 from rest_verl.data.bfcl_multi_turn import read_multi_turn
 from rest_verl.environments.bfcl_task import BfclTask, parse_call
-from rest_verl.evaluation.multi_turn import score_multi_turn
-from rest_verl.evaluation.single_turn import score_single_turn
+from rest_verl.evaluation.bfcl.multi_turn import score_multi_turn
+from rest_verl.evaluation.bfcl.single_turn import score_single_turn
 from rest_verl.evaluation.verdict import Verdict
-from rest_verl.tool_calls import parse_response
+from rest_verl.syntax.tool_calls import parse_response
 
 Calls = list[dict[str, Any]]
 

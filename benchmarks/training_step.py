@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from rest_verl.algorithm.loss import rest_policy_loss
 from rest_verl.algorithm.regions import RegionLabeler
 from rest_verl.algorithm.weighting import ReSTConfig, token_weights
-from rest_verl.tool_calls import CALL_CLOSE, CALL_OPEN, THINK_CLOSE, THINK_OPEN
+from rest_verl.syntax.tool_calls import CALL_CLOSE, CALL_OPEN, THINK_CLOSE, THINK_OPEN
 
 TOKENS_A_CALL = 700  # of a response: three calls in 2,048 tokens
 REST_PHASES = ("pad", "label", "weigh", "column")

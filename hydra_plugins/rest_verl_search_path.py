@@ -20,7 +20,7 @@ class RestVerlSearchPath(SearchPathPlugin):
 
 
 def _check_arguments() -> None:
-    from rest_verl.checks import ReSTConfigError, check_arguments
+    from rest_verl.integration.checks import ReSTConfigError, check_arguments
 
     try:
         check_arguments(sys.argv[1:])

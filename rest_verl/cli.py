@@ -6,14 +6,15 @@ import sys
 import warnings
 
 from rest_verl.evaluation.commands import add_evaluate
-from rest_verl.viewing.report_command import add_report
-from rest_verl.viewing.view_commands import add_view
+from rest_verl.viewing.report.command import add_report
+from rest_verl.viewing.tokens.command import add_view
 
 
 def doctor(_: argparse.Namespace) -> int:
     """Prints what is installed and registered; 1 if anything needed is missing."""
-    from rest_verl.doctor import choose_platform, examine
-    from rest_verl.doctor import report as as_text
+    from rest_verl.integration.chosen_platform import choose_platform
+    from rest_verl.integration.doctor import examine
+    from rest_verl.integration.doctor import report as as_text
 
     logging.disable(logging.WARNING)  # verl warns about every engine that is not installed
     warnings.simplefilter("ignore")
@@ -37,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     commands.add_parser("dry-run", help="what would a training command do? checks, memory, time")
     given = sys.argv[1:] if argv is None else argv
     if given[:1] == ["dry-run"]:  # what follows is verl's and Hydra's, options and all
-        from rest_verl.dry_run import main as dry_run
+        from rest_verl.integration.dry_run import main as dry_run
 
         return dry_run(given[1:])
     arguments = parser.parse_args(given)

@@ -1,16 +1,17 @@
 """What verl loads (entry point group `verl.plugins`): every registration of rest_verl, in one list.
 
 verl imports this module in the driver and in every Ray worker and swallows what it raises, so
-:mod:`rest_verl.doctor` reads the registries back, and the trainers do so again when they start.
+:mod:`rest_verl.integration.doctor` reads the registries back, and the trainers do so again when
+they start.
 """
 
-from rest_verl.chosen_platform import runs_on_cpu
+from rest_verl.integration.chosen_platform import runs_on_cpu
 
 if runs_on_cpu():
     # Before any import below: verl's engines ask for the platform while they are imported.
-    import rest_verl.cpu.platform
+    import rest_verl.integration.cpu.platform
 
-    rest_verl.cpu.platform.register()
+    rest_verl.integration.cpu.platform.register()
 
 from verl.experimental.agent_loop.agent_loop import register as register_agent_loop
 from verl.experimental.reward_loop.reward_manager import register as register_reward_manager
@@ -18,16 +19,16 @@ from verl.trainer.ppo.core_algos import register_adv_est, register_policy_loss
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 
 import rest_verl.environments.bfcl
-from rest_verl.algorithm.advantage import verl_advantage
-from rest_verl.algorithm.loss import verl_policy_loss
-from rest_verl.algorithm.trainer import (
+from rest_verl.integration.advantage import verl_advantage
+from rest_verl.integration.agent_loops.single_turn import ToolTemplateAgentLoop
+from rest_verl.integration.agent_loops.tool_env import ToolEnvironmentLoop
+from rest_verl.integration.policy_loss import verl_policy_loss
+from rest_verl.integration.reward_manager import ReSTRewardManager
+from rest_verl.integration.trainer import (
     ReSTTrainerColocateAsync,
     ReSTTrainerSeparateAsync,
     ReSTTrainerSync,
 )
-from rest_verl.environments.agent_loop import ToolEnvironmentLoop
-from rest_verl.environments.single_turn import ToolTemplateAgentLoop
-from rest_verl.rewards.manager import ReSTRewardManager
 
 register_policy_loss("rest")(verl_policy_loss)
 register_adv_est("rest")(verl_advantage)

@@ -194,7 +194,7 @@ train() {
   )
 
   if [[ ${DRY_RUN:-0} == 1 ]]; then
-    exec "$PYTHON" -m rest_verl.dry_run "${arguments[@]}"
+    exec "$PYTHON" -m rest_verl.integration.dry_run "${arguments[@]}"
   fi
   require_model
   prepare_data

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from rest_verl import doctor
 from rest_verl.cli import main
-from rest_verl.doctor import Finding
+from rest_verl.integration import chosen_platform, doctor
+from rest_verl.integration.doctor import Finding
 
 
 @pytest.fixture(autouse=True)
@@ -21,10 +21,10 @@ def logging_as_before():
 def test_doctor(monkeypatch, capsys, ok, code):
     finding = Finding(name="verl", ok=ok, detail="0.9.1", mend="install it")
     monkeypatch.setattr(doctor, "examine", lambda: [finding])
-    monkeypatch.setattr(doctor, "choose_platform", lambda: False)
+    monkeypatch.setattr(chosen_platform, "choose_platform", lambda: False)
     assert main(["doctor"]) == code
     assert capsys.readouterr().out == doctor.report([finding]) + "\n"
-    monkeypatch.setattr(doctor, "choose_platform", lambda: True)
+    monkeypatch.setattr(chosen_platform, "choose_platform", lambda: True)
     assert main(["doctor"]) == code
     assert capsys.readouterr().out.endswith("with VERL_PLATFORM=cpu\n")
 
@@ -50,9 +50,9 @@ def test_a_users_error_is_one_line(tmp_path, capsys):
 
 def test_a_missing_package_is_named(tmp_path, capsys, monkeypatch):
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "reward/total/mean": 0.5}\n')
-    monkeypatch.setitem(sys.modules, "rest_verl.viewing.report", None)
+    monkeypatch.setitem(sys.modules, "rest_verl.viewing.report.write", None)
     assert main(["report", str(tmp_path)]) == 1
-    assert "needs the package rest_verl.viewing.report" in capsys.readouterr().err
+    assert "needs the package rest_verl.viewing.report.write" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["unknown"], ["report"]])

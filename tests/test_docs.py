@@ -15,8 +15,8 @@ from docs_pages import PAGES, ROOT, anchors, blocks, links, name, prose, spans
 from omegaconf import DictConfig, OmegaConf
 
 from rest_verl.algorithm.presets import PRESETS
-from rest_verl.dry_run import compose_config
-from rest_verl.overrides import check_values
+from rest_verl.integration.dry_run import compose_config
+from rest_verl.integration.overrides import check_values
 from rest_verl.rewards import tool_call_reward
 
 DOCS = ROOT / "docs"
@@ -293,7 +293,7 @@ def test_the_labeler_of_your_syntax_md(monkeypatch: pytest.MonkeyPatch) -> None:
     from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
 
     from recipes.tiny_cpu.model import train_tokenizer
-    from rest_verl.checks import check_config
+    from rest_verl.integration.checks import check_config
 
     (block,) = blocks(DOCS / "your-syntax.md", "python")
     module: dict = {}

@@ -16,10 +16,10 @@ from docs_commands import TABLE, Kind, how
 from docs_pages import ROOT, Command, blocks, commands, words
 
 from rest_verl import cli
-from rest_verl.dry_run import check_ours, compose_config
 from rest_verl.evaluation.commands import add_evaluate
-from rest_verl.viewing.report_command import add_report
-from rest_verl.viewing.view_commands import add_view
+from rest_verl.integration.dry_run import check_ours, compose_config
+from rest_verl.viewing.report.command import add_report
+from rest_verl.viewing.tokens.command import add_view
 
 COMMANDS = list({command.text: command for command in commands()}.values())
 YOURS = "algorithm.adv_estimator=grpo actor_rollout_ref.model.path=models/mine data.seed=1"
@@ -42,7 +42,7 @@ def each(kind: Kind):
 @pytest.mark.parametrize("command", COMMANDS, ids=[command.id for command in COMMANDS])
 def test_every_command_is_accounted_for(command: Command) -> None:
     found = how(command.text)
-    assert found is not None, "say in tests/docs_commands.py how it is tested"
+    assert found is not None, "say in tests/support/docs_commands.py how it is tested"
     assert found.by or found.kind not in (Kind.COVERED, Kind.NOT_HERE)
 
 

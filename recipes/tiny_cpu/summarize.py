@@ -16,13 +16,13 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from rest_verl.data import BfclSource
+from rest_verl.evaluation.bfcl.validation import score_validation
 from rest_verl.evaluation.comparison import difference_sentence, p_value, points_interval
 from rest_verl.evaluation.statistics import paired_comparison
-from rest_verl.evaluation.store import write_atomically, write_json
 from rest_verl.evaluation.table import CONFIDENCE_LABEL, Accuracy, markdown_table, percent
-from rest_verl.evaluation.validation import score_validation
-from rest_verl.viewing.metrics import Record, parse_metrics
-from rest_verl.viewing.report import write_report
+from rest_verl.files.atomic import write_atomically, write_json
+from rest_verl.viewing.report.metrics import Record, parse_metrics
+from rest_verl.viewing.report.write import write_report
 
 NUM_SAMPLES = 3
 NUM_EDGE_STEPS = 5

@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from recipes.tiny_cpu.summarize import read_log
-from rest_verl.evaluation.store import write_atomically, write_json
+from rest_verl.files.atomic import write_atomically, write_json
 
 RATES = ("official", "dense", "turns_right", "turns", "calls")
 

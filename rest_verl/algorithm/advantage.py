@@ -65,28 +65,3 @@ def rest_advantage(
     if weights is not None:
         advantages_BT = advantages_BT * weights
     return advantages_BT, advantages_BT
-
-
-def verl_advantage(
-    token_level_rewards: Tensor,
-    response_mask: Tensor,
-    index: np.ndarray | None = None,
-    config: Any = None,
-    **_: Any,
-) -> tuple[Tensor, Tensor]:
-    """`rest_advantage` as verl calls an estimator; other estimators' inputs are left alone.
-
-    Args:
-        token_level_rewards: Rewards, (B, T).
-        response_mask: 1 where the policy sampled the token, (B, T).
-        index: verl's `uid` of each response.
-        config: verl's `algorithm` section; `norm_adv_by_std_in_grpo` is read from it (default
-            True).
-
-    Raises:
-        ValueError: `index` is missing.
-    """
-    if index is None:
-        raise ValueError("the estimator rest compares responses of one prompt: the batch lacks uid")
-    norm_by_std = True if config is None else config.get("norm_adv_by_std_in_grpo", True)
-    return rest_advantage(token_level_rewards, response_mask, index, norm_by_std=norm_by_std)

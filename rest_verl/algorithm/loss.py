@@ -1,15 +1,13 @@
 """The objective: PPO's clipped loss with dual clip, weighted per token (method, section 4).
 
-`rest_policy_loss` is the whole objective for a trainer of one's own and needs no verl;
-`verl_policy_loss` is the same function behind verl's signature. The per-token arithmetic repeats
-verl's vanilla loss operation for operation, so that weights of one give its very bits.
+`rest_policy_loss` is the whole objective, for a trainer of one's own as for verl's. The per-token
+arithmetic repeats verl's vanilla loss operation for operation, so that weights of one give its very
+bits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -100,41 +98,6 @@ def rest_policy_loss(
         }
         means = {name: _masked_mean(value, response_mask) for name, value in metrics.items()}
     return loss, {**{name: mean.item() for name, mean in means.items()}, **stats}
-
-
-def verl_policy_loss(
-    old_log_prob: Tensor,
-    log_prob: Tensor,
-    advantages: Tensor,
-    response_mask: Tensor,
-    loss_agg_mode: str = "token-mean",
-    config: Any = None,
-    rollout_is_weights: Tensor | None = None,
-) -> tuple[Tensor, dict[str, float]]:
-    """`rest_policy_loss` as verl calls a policy loss; the trainer's column carries the weights.
-
-    Args:
-        old_log_prob, log_prob, advantages, response_mask: As for `rest_policy_loss`, (B, T).
-        loss_agg_mode: One of verl's aggregation modes.
-        config: verl's `ActorConfig`: clip ratios and global batch counts.
-        rollout_is_weights: Token weights, (B, T), times verl's rollout correction where that is on;
-            None: all ones, which is verl's vanilla loss.
-    """
-    from verl.trainer.ppo.core_algos import agg_loss  # verl only where verl calls
-
-    assert config is not None, "verl passes its actor config to every policy loss"
-    low, high = config.clip_ratio_low, config.clip_ratio_high
-    return rest_policy_loss(
-        log_prob,
-        old_log_prob,
-        advantages,
-        response_mask,
-        weights=torch.ones_like(log_prob) if rollout_is_weights is None else rollout_is_weights,
-        clip_ratio_low=config.clip_ratio if low is None else low,
-        clip_ratio_high=config.clip_ratio if high is None else high,
-        clip_ratio_c=config.get("clip_ratio_c", 3.0),
-        aggregate=partial(agg_loss, loss_agg_mode=loss_agg_mode, **config.global_batch_info),
-    )
 
 
 def _masked_regions(regions: Tensor | np.ndarray, response_mask: Tensor) -> Tensor:

@@ -16,8 +16,8 @@ from rest_verl.data.prompts import (
 )
 from rest_verl.data.splits import split_position, validation_keys
 from rest_verl.data.steps import Step, split_steps, step_row
-from rest_verl.data.styles import STYLES, PromptStyle
-from rest_verl.data.tools import describe_tools
+from rest_verl.prompts.styles import STYLES, PromptStyle
+from rest_verl.prompts.tools import describe_tools
 
 __all__ = [
     "CATEGORIES",

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from rest_verl.data.styles import PromptStyle, check_style
-from rest_verl.tool_calls import ToolCall
+from rest_verl.prompts.styles import PromptStyle, check_style
+from rest_verl.syntax.tool_calls import ToolCall
 
 NO_CALL_RESPONSE = "None of the available tools can do this."
 """The response in the reference answer of a row that wants no call."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from rest_verl.data.json_lines import read_by_id
+from rest_verl.files.json_lines import read_by_id
 
 Expect = Literal["calls", "no_call", "any_call"]
 """What a right answer holds: given calls, no call at all, or at least one call of any kind."""

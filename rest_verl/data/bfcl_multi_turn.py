@@ -11,9 +11,9 @@ from typing import Any
 import rest_verl.environments.bfcl  # noqa: F401 (registers the environment)
 from rest_verl.data.bfcl import BfclSource
 from rest_verl.data.conversations import environment_row
-from rest_verl.data.json_lines import read_by_id, read_json_lines
-from rest_verl.data.styles import PromptStyle
 from rest_verl.environments.bfcl_backend import CLASSES
+from rest_verl.files.json_lines import read_by_id, read_json_lines
+from rest_verl.prompts.styles import PromptStyle
 
 ENVIRONMENT = "bfcl"
 

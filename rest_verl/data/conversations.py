@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from rest_verl.data.prompts import system_message
-from rest_verl.data.styles import PromptStyle, check_style
 from rest_verl.environments.base import make_environment
+from rest_verl.prompts.styles import PromptStyle, check_style
+from rest_verl.prompts.system import system_message
 
 ENVIRONMENT_AGENT = "rest_tool_env"
 """The agent loop that drives environments."""

@@ -1,6 +1,6 @@
 """Turns a BFCL row into what the model sees and what its answer is compared with.
 
-The styles are those of `rest_verl.data.styles`. Function names stay as they are, dots included.
+The styles are those of `rest_verl.prompts.styles`. Function names stay as they are, dots included.
 System messages of the row come after the tools in the same system message (`chat_template`: stay
 where they are). Earlier user and assistant turns stay messages of their own, except in `toolrl`,
 whose format holds the dialogue in one user message.
@@ -11,65 +11,16 @@ from typing import Any
 
 from rest_verl.data.answers import NO_CALL_RESPONSE, write_answer
 from rest_verl.data.bfcl import BfclRow
-from rest_verl.data.styles import PromptStyle, check_style
-from rest_verl.data.tools import describe_tools, tools_as_given, tools_from_docs
-from rest_verl.tool_calls import ToolCall
+from rest_verl.prompts.styles import PromptStyle, check_style
+from rest_verl.prompts.system import system_message
+from rest_verl.prompts.tools import tools_as_given, tools_from_docs
+from rest_verl.syntax.tool_calls import ToolCall
 
 RECORDS_HEAD = "**Dialogue Records History**"
 """Stands before the dialogue in ToolRL's form."""
 
 TEMPLATE_AGENT = "rest_single_turn"
-"""The agent loop of `rest_verl.environments.single_turn`."""
-
-_TOOLRL_SYSTEM = """\
-You are an assistant in a dialogue of several turns. You solve the user's tasks with the help of \
-tools and answer in a fixed structure.
-
-**Available Tools**
-You can use the following tools in your answer:
-{tools}
-
-**Steps for Each Turn**
-1. **Think:** Recall what matters from the dialogue and work out what the user wants now.
-2. **Decide on Tool Usage:** If a tool fits, choose it and its parameters.
-3. **Respond Appropriately:** If no tool fits, or an answer is due, write a response.
-
-**Output Format**
-```plaintext
-<think> Your reasoning </think>
-<tool_call>
-{{"name": "Tool name", "parameters": {{"Parameter name": "Parameter value", "...": "..."}}}}
-{{"name": "...", "parameters": {{"...": "...", "...": "..."}}}}
-...
-</tool_call>
-<response> Your response to the user </response>
-```
-
-**Important Notes**
-1. Always begin with `<think>`. After it comes `<tool_call>`, `<response>`, or both: `<tool_call>` \
-if a tool fits the request, `<response>` if none does.
-2. `<tool_call>` may hold several calls, one JSON object a line, each with a "name" and a \
-"parameters" object. A call without parameters has an empty "parameters" object.
-3. {history}"""
-_TOOLRL_RECORDS = """\
-The dialogue so far is given with `<user>`, `<tool_call>`, `<response>` and, for what the tools \
-returned, `<obs>`."""
-_TOOLRL_LIVE = """\
-What the tools return is the next message; then go on. A message without `<tool_call>` ends your \
-turn, and the user may answer."""
-
-
-def system_message(tools: list[dict[str, Any]], style: PromptStyle, *, live: bool = False) -> str:
-    """The system message of `toolrl` or `compact`, which shows the tools.
-
-    With `live` the dialogue goes on in messages, as in a rollout with an environment, instead of
-    lying before the model as a record.
-    """
-    shown = describe_tools(tools, style)
-    if style == "compact":
-        return f"Tools:\n{shown}" if shown else "Tools:"
-    history = _TOOLRL_LIVE if live else _TOOLRL_RECORDS
-    return _TOOLRL_SYSTEM.format(tools=shown or "(none)", history=history)
+"""The agent loop of `rest_verl.integration.agent_loops.single_turn`."""
 
 
 def build_prompt(row: BfclRow, style: PromptStyle) -> list[dict[str, str]]:

@@ -21,10 +21,10 @@ from rest_verl.data.prompts import (
     RECORDS_HEAD,
     TEMPLATE_AGENT,
     dump_ground_truth,
-    system_message,
 )
-from rest_verl.data.styles import PromptStyle, check_style
-from rest_verl.data.tools import describe_tools
+from rest_verl.prompts.styles import PromptStyle, check_style
+from rest_verl.prompts.system import system_message
+from rest_verl.prompts.tools import describe_tools
 from rest_verl.rewards import tool_call_reward
 
 

@@ -1,1 +1,1 @@
-"""Agent loops that drive rollouts with tools."""
+"""Tool environments and the conversation with them, without verl."""

@@ -18,12 +18,12 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from rest_verl.data.tools import tools_from_docs
 from rest_verl.environments.base import Verdict, register_environment
 from rest_verl.environments.bfcl_backend import Commons, method_table, plain_copy
 from rest_verl.environments.bfcl_limits import MAX_ARGUMENTS
 from rest_verl.environments.bfcl_rules import differing_class, holds_outputs
 from rest_verl.environments.bfcl_task import BfclTask, Call
+from rest_verl.prompts.tools import tools_from_docs
 
 
 @register_environment("bfcl")

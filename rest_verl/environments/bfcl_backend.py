@@ -19,8 +19,8 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
-from rest_verl.data.json_lines import read_json_lines
 from rest_verl.environments.bfcl_limits import LIMITS, Limit
+from rest_verl.files.json_lines import read_json_lines
 
 PACKAGE = "bfcl-eval"
 _SOURCES = "bfcl_eval.eval_checker.multi_turn_eval.func_source_code"

@@ -6,7 +6,7 @@ A reader never raises on what the model wrote.
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from rest_verl.tool_calls import THINK_OPEN, decode_json, message_calls
+from rest_verl.syntax.tool_calls import THINK_OPEN, decode_json, message_calls
 
 
 class Call(NamedTuple):

@@ -1,38 +1,17 @@
-"""The model's tokenizer, and whether its chat template can ask what is to be asked.
+"""Whether a model's chat template can ask what is to be asked.
 
 Looked at before anything is written or started: the engine of a large model takes minutes.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from rest_verl.evaluation.conversations import Dialogue, Question
 
 _PROBE = "probe_7c1e"
-
-
-def token_builder(model: Path, chat_template_kwargs: Mapping[str, Any]) -> Any:
-    """verl's continuous-token builder for the model in a Hugging Face folder.
-
-    Raises:
-        ValueError: its tokenizer has no chat template.
-    """
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # processes are forked later
-    from transformers import AutoConfig, AutoTokenizer
-    from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token_builder
-
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    if not tokenizer.chat_template:
-        raise ValueError(f"{model}: its tokenizer has no chat template; add chat_template.jinja")
-    return create_continuous_token_builder(
-        tokenizer,
-        hf_model_type=AutoConfig.from_pretrained(model).model_type,
-        chat_template_kwargs=dict(chat_template_kwargs),
-    )
 
 
 def check_template(

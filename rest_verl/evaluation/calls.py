@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from rest_verl.environments.observations import encodable
-from rest_verl.tool_calls import message_calls
+from rest_verl.syntax.tool_calls import message_calls
 
 MAX_NESTING = 100
 """Levels of arguments. Python can read somewhat deeper JSON than it can compare or write."""

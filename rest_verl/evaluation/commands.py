@@ -89,11 +89,11 @@ def _quieten() -> None:
 def evaluate_bfcl(arguments: argparse.Namespace) -> int:
     """Generates, scores and writes the results, or only scores them anew."""
     from rest_verl.data.bfcl import BfclSource
-    from rest_verl.evaluation.checkpoints import find_model
-    from rest_verl.evaluation.prompts import bfcl_rows, select_categories
+    from rest_verl.evaluation.bfcl.rows import bfcl_rows, select_categories
+    from rest_verl.evaluation.bfcl.summary import write_bfcl_summary
     from rest_verl.evaluation.run import Evaluation, run_evaluation
     from rest_verl.evaluation.store import read_run
-    from rest_verl.evaluation.summary import write_bfcl_summary
+    from rest_verl.integration.checkpoints import find_model
 
     if arguments.score_only:
         for name in ("model", "output", "categories", "limit"):
@@ -136,10 +136,10 @@ def evaluate_bfcl(arguments: argparse.Namespace) -> int:
 
 def _score_bfcl(folder: Path, data_dir: Path | None) -> int:
     from rest_verl.data.bfcl import BfclSource
-    from rest_verl.evaluation.prompts import MODES, bfcl_rows
+    from rest_verl.evaluation.bfcl.rows import MODES, bfcl_rows
+    from rest_verl.evaluation.bfcl.summary import write_bfcl_summary
     from rest_verl.evaluation.run import rescore
     from rest_verl.evaluation.store import RUN_FILE, read_run
-    from rest_verl.evaluation.summary import write_bfcl_summary
 
     run = read_run(folder)
     if run.get("benchmark") != "bfcl":
@@ -171,11 +171,11 @@ def _score_bfcl(folder: Path, data_dir: Path | None) -> int:
 def evaluate_api_bank(arguments: argparse.Namespace) -> int:
     """Generates, scores and writes the results."""
     from rest_verl.data.api_bank import LEVELS, level_file
-    from rest_verl.evaluation.checkpoints import find_model
-    from rest_verl.evaluation.prompts import api_bank_rows
+    from rest_verl.evaluation.api_bank.rows import api_bank_rows
+    from rest_verl.evaluation.api_bank.summary import write_api_bank_summary
     from rest_verl.evaluation.run import Evaluation, run_evaluation
     from rest_verl.evaluation.store import read_run
-    from rest_verl.evaluation.summary import write_api_bank_summary
+    from rest_verl.integration.checkpoints import find_model
 
     _quieten()
     options = _generation_options(arguments)
@@ -207,7 +207,7 @@ def evaluate_api_bank(arguments: argparse.Namespace) -> int:
 def compare_runs(arguments: argparse.Namespace) -> int:
     """Prints the comparison."""
     from rest_verl.evaluation.comparison import compare_folders
-    from rest_verl.evaluation.store import write_atomically
+    from rest_verl.files.atomic import write_atomically
 
     comparison = compare_folders(arguments.first, arguments.second)
     if arguments.json:

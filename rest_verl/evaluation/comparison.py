@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rest_verl.data.json_lines import load_json, read_json_lines
 from rest_verl.evaluation.statistics import (
     PairedComparison,
     Spread,
@@ -24,6 +23,7 @@ from rest_verl.evaluation.statistics import (
     spread,
 )
 from rest_verl.evaluation.table import CONFIDENCE_LABEL, code, markdown_table, percent
+from rest_verl.files.json_lines import load_json, read_json_lines
 
 SUMMARY_FILE, ROWS_FILE = "summary.json", "rows.jsonl"
 SAME = ("benchmark", "data_version", "mode")

@@ -15,9 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from rest_verl.data.prompts import system_message
-from rest_verl.data.styles import PromptStyle
-from rest_verl.data.tools import describe_tools
 from rest_verl.environments.base import make_environment
 from rest_verl.environments.conversation import Conversation
 from rest_verl.environments.execution import run_call
@@ -26,6 +23,9 @@ from rest_verl.environments.syntax import ends_in_think
 from rest_verl.environments.template import examine_template
 from rest_verl.evaluation.calls import Calls, read_calls
 from rest_verl.evaluation.generation import Engine, GenerationOptions, request_seed
+from rest_verl.prompts.styles import PromptStyle
+from rest_verl.prompts.system import system_message
+from rest_verl.prompts.tools import describe_tools
 
 MAX_CALLING_STEPS = 21
 """Of a turn. BFCL's loop counts a step after its calls and stops when there are more than 20."""

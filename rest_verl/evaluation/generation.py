@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from rest_verl.evaluation.lifetime import own_engines
+from rest_verl.integration.engine_lifetime import own_engines
 
 IN_FLIGHT = 1024
 """Rows under way at a time: more than vLLM runs at once, so that its batches are full."""

@@ -12,12 +12,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from rest_verl.chosen_platform import runs_on_cpu
-from rest_verl.doctor import choose_platform
 from rest_verl.environments.template import examine_template
-from rest_verl.evaluation.asking import check_template, token_builder
+from rest_verl.evaluation.asking import check_template
 from rest_verl.evaluation.calls import are_calls, are_turns
-from rest_verl.evaluation.checkpoints import model_checksums
 from rest_verl.evaluation.conversations import Chat, Dialogue, Question, Record
 from rest_verl.evaluation.generation import GenerationOptions, run_all, vllm_engine
 from rest_verl.evaluation.store import (
@@ -28,6 +25,9 @@ from rest_verl.evaluation.store import (
     record_key,
     write_records,
 )
+from rest_verl.integration.checkpoints import model_checksums
+from rest_verl.integration.chosen_platform import choose_platform, runs_on_cpu
+from rest_verl.integration.token_builder import token_builder
 
 PACKAGES = ("rest-verl", "verl", "vllm", "transformers", "torch")
 """Whose versions have a part in what is generated."""

@@ -17,7 +17,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from rest_verl.data.json_lines import load_json
+from rest_verl.files.atomic import write_atomically, write_json
+from rest_verl.files.json_lines import load_json
 
 RUN_FILE, ROWS_FILE = "run.json", "rows.jsonl"
 
@@ -33,21 +34,6 @@ _LOCATIONS = ("path", "folder")
 def record_key(record: dict[str, Any]) -> Key:
     """What identifies a record in its run."""
     return record["id"], record["sample"]
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replaces `path`: a reader sees the old content or the new, never a part."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Replaces `path` by indented JSON."""
-    write_atomically(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_run(folder: Path) -> dict[str, Any]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rest_verl.evaluation.api_bank import OVERALL, LevelCounts
 from rest_verl.evaluation.statistics import (
     CONFIDENCE,
     Interval,
@@ -77,23 +76,7 @@ class Accuracy:
 def accuracy_table(lines: Iterable[Accuracy]) -> str:
     """Markdown: name, right and all rows, accuracy, interval; groups in bold type."""
     head = ["category", "correct", "rows", "accuracy", f"{CONFIDENCE_LABEL} interval"]
-    rows = [_bold(_cells(line)) if line.is_group else _cells(line) for line in lines]
-    return markdown_table(head, rows)
-
-
-def api_bank_table(counts: Mapping[str, LevelCounts]) -> str:
-    """Markdown: as above, and what the published evaluation would report.
-
-    Args:
-        counts: `rest_verl.evaluation.api_bank.api_bank_counts`.
-    """
-    head = ["level", "correct", "rows", "accuracy", f"{CONFIDENCE_LABEL} interval", "as published"]
-    rows = []
-    for name, level in counts.items():
-        line = Accuracy.of_rows(name, level.correct, level.total)
-        published = level.published_correct / level.total if level.total else None
-        cells = [*_cells(line), percent(published)]
-        rows.append(_bold(cells) if name == OVERALL else cells)
+    rows = [bold(accuracy_cells(line)) if line.is_group else accuracy_cells(line) for line in lines]
     return markdown_table(head, rows)
 
 
@@ -113,7 +96,8 @@ def code(text: str) -> str:
     return f"`{''.join(c if c.isprintable() and c not in '`|' else '?' for c in text)}`"
 
 
-def _cells(line: Accuracy) -> list[str]:
+def accuracy_cells(line: Accuracy) -> list[str]:
+    """A line of `accuracy_table`."""
     correct = f"{line.correct:.0f}" if line.correct == int(line.correct) else f"{line.correct:.1f}"
     interval = "–"
     if line.interval is not None:
@@ -121,5 +105,6 @@ def _cells(line: Accuracy) -> list[str]:
     return [code(line.name), correct, f"{line.total}", percent(line.accuracy), interval]
 
 
-def _bold(cells: list[str]) -> list[str]:
+def bold(cells: list[str]) -> list[str]:
+    """The cells in bold type."""
     return [f"**{cell}**" for cell in cells]

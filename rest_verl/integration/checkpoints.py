@@ -15,8 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from rest_verl.data.json_lines import load_json
-from rest_verl.evaluation.store import write_json
+from rest_verl.files.atomic import write_json
+from rest_verl.files.json_lines import load_json
 
 MERGED = "merged_hf"
 """The merged model's folder in a `global_step_*` folder."""

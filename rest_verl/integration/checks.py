@@ -17,9 +17,9 @@ from yaml import YAMLError
 
 from rest_verl.algorithm.presets import refuse_unknown_options
 from rest_verl.algorithm.weighting import ReSTConfig
-from rest_verl.doctor import TRAINERS
-from rest_verl.environments.options import tool_environment_options
-from rest_verl.rewards.options import reward_config_from
+from rest_verl.integration.agent_loops.options import tool_environment_options
+from rest_verl.integration.names import TRAINERS
+from rest_verl.integration.reward_options import reward_config_from
 
 DEFAULT_TRAINER = "sync"  # verl's
 OBJECTIVE_AGGREGATION = "seq-mean-token-mean"

@@ -8,12 +8,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rest_verl.chosen_platform import runs_on_cpu
+from rest_verl.integration.chosen_platform import runs_on_cpu
+from rest_verl.integration.registries import registrations
 
 PACKAGES = ("verl", "torch", "vllm", "transformers", "ray", "tensordict", "TransferQueue")
 VERL_VERSION = "0.9.1"
-TRAINERS = ("rest_sync", "rest_colocate_async", "rest_separate_async")
-AGENT_LOOPS = ("rest_single_turn", "rest_tool_env")
 INSTALL = "install rest_verl here: pip install -e . (CPU: bash run_scripts/setup_cpu.sh)"
 
 PACKAGES_MEND = "CPU: run_scripts/setup_cpu.sh; GPU: pip install 'rest-verl[gpu]'"
@@ -59,10 +58,11 @@ def check_plugin() -> Finding:
         mend = "unset VERL_USE_EXTERNAL_PLUGINS, or add rest_verl to it"
         return Finding(name=name, ok=False, detail=f"VERL_USE_EXTERNAL_PLUGINS={policy}", mend=mend)
     entry_points = importlib.metadata.entry_points(group="verl.plugins")
-    if not any(point.value == "rest_verl.plugin" for point in entry_points):
+    ours = [point for point in entry_points if point.value == "rest_verl.plugin"]
+    if not ours:
         return Finding(name=name, ok=False, detail="no verl.plugins entry point", mend=INSTALL)
     try:
-        import rest_verl.plugin  # noqa: F401
+        ours[0].load()
     except Exception as error:  # whatever an import can raise is what the user has to see
         detail = f"import failed: {type(error).__name__}: {error}"
         return Finding(name=name, ok=False, detail=detail, mend="mend the import named here")
@@ -71,17 +71,7 @@ def check_plugin() -> Finding:
 
 def check_registries() -> Iterator[Finding]:
     """Each registration, looked up where verl looks it up."""
-    from verl.experimental.agent_loop.agent_loop import _agent_loop_registry
-    from verl.experimental.reward_loop.reward_manager.registry import REWARD_MANAGER
-    from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, POLICY_LOSS_REGISTRY
-    from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
-
-    expected = [("policy loss rest", "rest" in POLICY_LOSS_REGISTRY)]
-    expected.append(("advantage estimator rest", "rest" in ADV_ESTIMATOR_REGISTRY))
-    expected += [(f"trainer {name}", name in TRAINER_REGISTRY) for name in TRAINERS]
-    expected.append(("reward manager rest", "rest" in REWARD_MANAGER))
-    expected += [(f"agent loop {name}", name in _agent_loop_registry) for name in AGENT_LOOPS]
-    for name, present in expected:
+    for name, present in registrations().items():
         detail = "registered" if present else "not in verl's registry"
         yield Finding(name=name, ok=present, detail=detail, mend=INSTALL)
 
@@ -98,20 +88,6 @@ def check_platform() -> Finding:
     found = os.environ.get("VERL_PLATFORM") or ("cuda" if torch.cuda.is_available() else "")
     mend = "without an accelerator: export VERL_PLATFORM=cpu"
     return Finding(name="platform", ok=bool(found), detail=found or "no accelerator", mend=mend)
-
-
-def choose_platform() -> bool:
-    """Chooses `cpu` as the CPU scripts do, where nothing is chosen and there is no accelerator.
-
-    Call before verl is imported. True if it did choose.
-    """
-    import torch
-
-    has_npu = hasattr(torch, "npu") and torch.npu.is_available()
-    if os.environ.get("VERL_PLATFORM") or torch.cuda.is_available() or has_npu:
-        return False
-    os.environ["VERL_PLATFORM"] = "cpu"
-    return True
 
 
 def check_hydra_group() -> Finding:
@@ -158,13 +134,3 @@ def report(findings: list[Finding]) -> str:
     wrong = sum(not finding.ok for finding in findings)
     lines.append("all present" if not wrong else f"{wrong} of {len(findings)} missing")
     return "\n".join(lines)
-
-
-def require_registered() -> None:
-    """RuntimeError naming what is missing from verl's registries (asked by the trainers)."""
-    missing = [finding.name for finding in check_registries() if not finding.ok]
-    if missing:
-        raise RuntimeError(
-            f"verl has not loaded all of rest_verl: {', '.join(missing)} missing. "
-            "Run `rest-verl doctor` in this environment"
-        )

@@ -1,6 +1,6 @@
 """What would this training command do? Everything that can be checked before a GPU is asked for.
 
-    python -m rest_verl.dry_run <arguments of verl.trainer.main_ppo>
+    python -m rest_verl.integration.dry_run <arguments of verl.trainer.main_ppo>
 
 Composes the configuration as `main_ppo` does, runs verl's checks and ours on it, and prints it,
 fully resolved. Standard output is one YAML document; what was not checked, and what the run will
@@ -26,10 +26,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from rest_verl.checks import check_arguments, check_config, uses_rest
-from rest_verl.environments.options import tool_environment_options
-from rest_verl.overrides import check_values, composition_error, refuse_near_misses
-from rest_verl.rewards.options import reward_config_from
+from rest_verl.integration.agent_loops.options import tool_environment_options
+from rest_verl.integration.checks import check_arguments, check_config, uses_rest
+from rest_verl.integration.overrides import check_values, composition_error, refuse_near_misses
+from rest_verl.integration.reward_options import reward_config_from
 
 PROGRAM = "verl.trainer.main_ppo"
 DEFAULT_NAME = "ppo_trainer"

@@ -9,7 +9,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from rest_verl.checks import ReSTConfigError, check_config
+from rest_verl.integration.checks import ReSTConfigError, check_config
 
 
 class CheckConfig(Callback):

@@ -10,8 +10,8 @@ from omegaconf import DictConfig
 from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
+from rest_verl.integration.reward_options import reward_config_from
 from rest_verl.rewards import tool_call_reward
-from rest_verl.rewards.options import reward_config_from
 
 VALIDATION_MARK = "rest_validation"
 """Column that the `rest_*` trainers add to validation batches."""

@@ -33,10 +33,10 @@ from verl.workers.utils.padding import response_to_nested
 
 from rest_verl.algorithm.regions import RegionLabeler
 from rest_verl.algorithm.weighting import token_weights
-from rest_verl.checks import check_config, in_force
-from rest_verl.chosen_platform import runs_on_cpu
-from rest_verl.doctor import require_registered
-from rest_verl.rewards.manager import VALIDATION_MARK
+from rest_verl.integration.checks import check_config, in_force
+from rest_verl.integration.chosen_platform import runs_on_cpu
+from rest_verl.integration.registries import require_registered
+from rest_verl.integration.reward_manager import VALIDATION_MARK
 
 WEIGHT_COLUMN = "rollout_is_weights"
 
@@ -81,7 +81,7 @@ class ReSTMixin:
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         batch = super()._compute_old_log_prob(batch, metrics=metrics)  # type: ignore[misc]
         if runs_on_cpu():
-            from rest_verl.cpu.sampler_check import check_fresh_samples
+            from rest_verl.integration.cpu.sampler_check import check_fresh_samples
 
             version = self.global_steps - 1  # type: ignore[attr-defined]
             check_fresh_samples(batch, metrics, version)
@@ -231,6 +231,6 @@ class ReSTTrainerSeparateAsync(ReSTMixin, PPOTrainerSeparateAsync):
     def _init_resource_pool_mgr(self) -> None:
         super()._init_resource_pool_mgr()
         if runs_on_cpu():
-            from rest_verl.cpu.actor_worker import use_copying_workers
+            from rest_verl.integration.cpu.actor_worker import use_copying_workers
 
             use_copying_workers(self.role_worker_mapping)

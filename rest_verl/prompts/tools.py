@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from rest_verl.data.styles import PromptStyle, check_style
+from rest_verl.prompts.styles import PromptStyle, check_style
 
 _JSON_TYPES = {
     "string": ("string", "str", "char", "any"),

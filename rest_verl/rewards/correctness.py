@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_verl.rewards.assignment import best_total
 from rest_verl.rewards.ground_truth import ExpectedCall, GroundTruth
-from rest_verl.tool_calls import ToolCall
+from rest_verl.syntax.tool_calls import ToolCall
 
 # K ground-truth calls and J predicted calls, of one name where they are matched.
 

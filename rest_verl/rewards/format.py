@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from rest_verl.rewards.ground_truth import GroundTruth
-from rest_verl.tool_calls import ParsedResponse
+from rest_verl.syntax.tool_calls import ParsedResponse
 
 _hermes_calls = re.compile("(?:Tt)?(?:Cc)+").fullmatch
 

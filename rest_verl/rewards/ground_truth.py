@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn
 
 from rest_verl.rewards.values import ValueTest, allowed_values, equal_to, may_be_left_out
-from rest_verl.tool_calls import decode_json, parse_response
+from rest_verl.syntax.tool_calls import decode_json, parse_response
 
 FORMATS = ("toolrl", "chat_template")
 EXPECTATIONS = ("calls", "no_call", "any_call")

@@ -10,7 +10,7 @@ from rest_verl.rewards.correctness import correctness_points
 from rest_verl.rewards.format import has_format
 from rest_verl.rewards.ground_truth import GroundTruth, parse_ground_truth
 from rest_verl.rewards.schedule import RewardConfig, Scale
-from rest_verl.tool_calls import ParsedResponse, parse_response
+from rest_verl.syntax.tool_calls import ParsedResponse, parse_response
 
 
 @dataclass(frozen=True)

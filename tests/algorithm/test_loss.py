@@ -1,4 +1,4 @@
-"""The objective against its formula, and against verl's vanilla loss to the last bit."""
+"""The objective against its formula."""
 
 import math
 import subprocess
@@ -8,42 +8,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loss_batches import loss_and_gradient, random_batch
 
-from rest_verl.algorithm.loss import rest_policy_loss, verl_policy_loss
+from rest_verl.algorithm.loss import rest_policy_loss
 from rest_verl.algorithm.weighting import ReSTConfig, token_weights
-
-AGG_MODES = [
-    "token-mean",
-    "token-sum",
-    "seq-mean-token-sum",
-    "seq-mean-token-sum-norm",
-    "seq-mean-token-mean",
-]
-
-
-def random_batch(seed: int, dtype=torch.float32, num_rows: int = 5, num_tokens: int = 11):
-    """(log_prob, old_log_prob, advantages, mask, regions, entropy) that meets every clip and clamp.
-
-    The last row is all masked, as verl's padding rows are.
-    """
-    torch.manual_seed(seed)
-    shape = (num_rows, num_tokens)
-    old_log_prob = -torch.rand(shape, dtype=dtype) * 5
-    log_ratio = torch.randn(shape, dtype=dtype)
-    log_ratio[0, 0] = -25  # beyond the clamp
-    log_prob = (old_log_prob + log_ratio).requires_grad_()
-    advantages = torch.randn(num_rows, 1, dtype=dtype).expand(shape)
-    mask = torch.rand(shape) < 0.7
-    mask[:, 0], mask[-1] = True, False
-    regions = torch.randint(0, 5, shape).masked_fill(~mask, -1)
-    return log_prob, old_log_prob, advantages, mask, regions, torch.rand(shape, dtype=dtype) * 3
-
-
-def loss_and_gradient(function, log_prob, *args, **kwargs):
-    leaf = log_prob.detach().clone().requires_grad_()
-    loss, metrics = function(leaf, *args, **kwargs)
-    loss.backward()
-    return loss.detach(), leaf.grad, metrics
 
 
 def test_by_hand():
@@ -178,81 +146,6 @@ def test_refused():
     unlabelled = torch.full_like(regions, -1)
     with pytest.raises(ValueError, match="lacks a label"):
         rest_policy_loss(*batch, regions=unlabelled, entropy=entropy, progress=0.0)
-
-
-# ---- parity with verl --------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def core_algos():
-    return pytest.importorskip("verl.trainer.ppo.core_algos", reason="compares with verl's loss")
-
-
-def actor_config(**changes):
-    from verl.workers.config import ActorConfig
-
-    return ActorConfig(
-        strategy="fsdp2", rollout_n=4, ppo_micro_batch_size_per_gpu=1, clip_ratio_high=0.28,
-        **changes,
-    )  # fmt: skip
-
-
-def by_verls_signature(function):
-    return lambda log_prob, old_log_prob, *rest, **kw: function(old_log_prob, log_prob, *rest, **kw)
-
-
-@pytest.mark.parametrize("mode", AGG_MODES)
-@pytest.mark.parametrize("global_batch", [False, True], ids=["local", "global"])
-@pytest.mark.parametrize("weighted", [False, True], ids=["uniform", "weighted"])
-def test_the_bits_of_verls_vanilla(core_algos, mode, global_batch, weighted):
-    config = actor_config()
-    if global_batch:
-        config.global_batch_info.update(
-            dp_size=2, batch_num_tokens=97, global_batch_size=16, loss_scale_factor=64
-        )
-    for seed in range(5):
-        log_prob, old_log_prob, advantages, mask, regions, entropy = random_batch(seed)
-        uniform, _ = token_weights(regions, config=ReSTConfig.preset("uniform"))
-        column = entropy if weighted else None
-        theirs = loss_and_gradient(
-            by_verls_signature(core_algos.compute_policy_loss_vanilla),
-            log_prob, old_log_prob, advantages, mask, mode, config, column,
-        )  # fmt: skip
-        for weights in (column, column if weighted else uniform):
-            ours = loss_and_gradient(
-                by_verls_signature(verl_policy_loss),
-                log_prob, old_log_prob, advantages, mask, mode, config, weights,
-            )  # fmt: skip
-            assert torch.equal(ours[0], theirs[0])
-            assert torch.equal(ours[1], theirs[1])
-            assert ours[2] == theirs[2]
-
-
-def test_default_aggregation_is_verls_bit_for_bit(core_algos):
-    config = actor_config()
-    for seed in range(5):
-        log_prob, old_log_prob, advantages, mask, regions, _ = random_batch(seed)
-        theirs = loss_and_gradient(
-            by_verls_signature(core_algos.compute_policy_loss_vanilla),
-            log_prob, old_log_prob, advantages, mask, "seq-mean-token-mean", config,
-        )  # fmt: skip
-        ours = loss_and_gradient(
-            rest_policy_loss, log_prob, old_log_prob, advantages, mask,
-            regions=regions, config=ReSTConfig.preset("uniform"), clip_ratio_high=0.28,
-        )  # fmt: skip
-        assert torch.equal(ours[0], theirs[0])
-        assert torch.equal(ours[1], theirs[1])
-        assert theirs[2].items() <= ours[2].items()
-
-
-def test_adapter_resolves_clip_ratios_as_vanilla_does(core_algos):
-    config = actor_config(clip_ratio=0.1, clip_ratio_low=None, clip_ratio_c=2.0)
-    log_prob, old_log_prob, advantages, mask, _, _ = random_batch(3)
-    arguments = (old_log_prob, log_prob, advantages, mask, "token-mean", config)
-    theirs = core_algos.compute_policy_loss_vanilla(*arguments)
-    ours = verl_policy_loss(*arguments)
-    assert torch.equal(ours[0], theirs[0])
-    assert ours[1] == theirs[1]
 
 
 def test_the_numeric_core_does_not_import_verl():

@@ -7,7 +7,7 @@ from pathlib import Path
 from verl.experimental.agent_loop.agent_loop import register
 
 import rest_verl.plugin  # noqa: F401 (registers its own loop; the one below comes after it)
-from rest_verl.environments.agent_loop import ToolEnvironmentLoop
+from rest_verl.integration.agent_loops.tool_env import ToolEnvironmentLoop
 
 
 @register("rest_tool_env")

@@ -37,7 +37,7 @@ def official(cases: list[Case], folder: Path) -> list[dict[str, Any]]:
     given = [{"row": places[id(row)], "turns": call_strings(talk)} for row, talk in cases]
     source, target = folder / "cases.json", folder / "verdicts.json"
     source.write_text(json.dumps({"rows": list(rows.values()), "cases": given}), encoding="utf-8")
-    script = Path(__file__).with_name("official_bfcl.py")
+    script = Path(__file__).parents[1] / "support" / "official_bfcl.py"
     subprocess.run([sys.executable, script, source, target], check=True, cwd=folder, timeout=300)
     return json.loads(target.read_text(encoding="utf-8"))
 

@@ -9,7 +9,7 @@ import pytest
 
 from rest_verl.data.answers import write_answer
 from rest_verl.data.api_bank import read_api_bank
-from rest_verl.evaluation.api_bank import score_api_bank
+from rest_verl.evaluation.api_bank.scoring import score_api_bank
 from rest_verl.evaluation.comparison import Comparison, compare_folders
 
 API_BANK = Path(__file__).resolve().parents[3] / "shared" / "data" / "api_bank"

@@ -17,11 +17,11 @@ from templates import MODELS, Model, get_model
 from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token_builder
 
 from rest_verl.data.bfcl import BfclSource
-from rest_verl.data.json_lines import load_json
+from rest_verl.evaluation.bfcl.rows import bfcl_rows
 from rest_verl.evaluation.calls import storable
 from rest_verl.evaluation.conversations import Chat, Dialogue, Question
 from rest_verl.evaluation.generation import GenerationOptions, request_seed, run_all
-from rest_verl.evaluation.prompts import bfcl_rows
+from rest_verl.files.json_lines import load_json
 
 RIGHT = call_text("weather.get", city="Oslo")
 # The sample conversation: list, sort without having it, sort.

@@ -2,11 +2,11 @@
 
 import pytest
 
-from rest_verl.evaluation.api_bank import LevelCounts
+from rest_verl.evaluation.api_bank.scoring import LevelCounts
+from rest_verl.evaluation.api_bank.summary import api_bank_table
 from rest_verl.evaluation.table import (
     Accuracy,
     accuracy_table,
-    api_bank_table,
     code,
     percent,
 )

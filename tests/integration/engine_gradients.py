@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+sys.path.append(str(Path(__file__).parents[1] / "support"))
 os.environ.update(VERL_PLATFORM="cpu", MASTER_ADDR="127.0.0.1", RANK="0", WORLD_SIZE="1")
 
 import torch

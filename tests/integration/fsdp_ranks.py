@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+sys.path.append(str(Path(__file__).parents[1] / "support"))
 os.environ.update(
     VERL_PLATFORM="cpu", GLOO_SOCKET_IFNAME="lo", MASTER_ADDR="127.0.0.1", MASTER_PORT="0"
 )
@@ -32,8 +33,8 @@ from verl.workers.engine_workers import ActorRolloutRefWorker
 from verl.workers.utils.losses import ppo_loss
 from verl.workers.utils.padding import response_from_nested
 
-from rest_verl.algorithm import trainer
 from rest_verl.algorithm.weighting import ReSTConfig
+from rest_verl.integration import trainer
 
 RANKS = ((0, 1), (0, 2), (1, 2))  # (rank, world size): one alone, and a pair
 # The means of the loss and the micro-batches of the two steps.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rest_verl.evaluation import checkpoints
-from rest_verl.evaluation.checkpoints import find_model, model_checksums
+from rest_verl.integration import checkpoints
+from rest_verl.integration.checkpoints import find_model, model_checksums
 
 
 def write(path: Path, content: str = "{}") -> Path:

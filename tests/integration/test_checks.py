@@ -9,7 +9,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from rest_verl.algorithm.presets import PRESETS, ReSTConfig
-from rest_verl.checks import (
+from rest_verl.integration.checks import (
     INCOMPATIBLE_ESTIMATORS,
     WEIGHTED_LOSS_MODES,
     ReSTConfigError,
@@ -19,7 +19,7 @@ from rest_verl.checks import (
     in_force,
     uses_rest,
 )
-from rest_verl.hydra_callback import CheckConfig
+from rest_verl.integration.hydra_callback import CheckConfig
 
 SYNC = {"trainer.v1.trainer_mode": "rest_sync"}
 MODE = "trainer.v1.trainer_mode"
@@ -341,7 +341,10 @@ def test_verls_defaults_do_not_suit_separate_async(static_config):
 
 def test_the_group_brings_the_callback(verl_config):
     with_hydra = verl_config("+rest=paper", return_hydra_config=True)
-    assert with_hydra.hydra.callbacks.rest_verl._target_ == "rest_verl.hydra_callback.CheckConfig"
+    assert (
+        with_hydra.hydra.callbacks.rest_verl._target_
+        == "rest_verl.integration.hydra_callback.CheckConfig"
+    )
 
 
 def test_the_users_arguments_win(verl_config):

@@ -20,7 +20,7 @@ from verl_loss_path import (
 )
 
 from rest_verl.algorithm.presets import PRESETS
-from rest_verl.checks import INCOMPATIBLE_LOSS_MODES, WEIGHTED_LOSS_MODES
+from rest_verl.integration.checks import INCOMPATIBLE_LOSS_MODES, WEIGHTED_LOSS_MODES
 
 PAPERS_MEAN = "seq-mean-token-mean"
 OTHER_MEANS = ("token-mean", "token-sum", "seq-mean-token-sum", "seq-mean-token-sum-norm")

@@ -16,9 +16,9 @@ from verl.trainer.ppo.v1 import trainer_base
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl_loss_path import COLUMN, compose_verl, jagged
 
-from rest_verl.algorithm import trainer
 from rest_verl.algorithm.regions import RegionLabeler
-from rest_verl.checks import INCOMPATIBLE_ESTIMATORS, check_config
+from rest_verl.integration import trainer
+from rest_verl.integration.checks import INCOMPATIBLE_ESTIMATORS, check_config
 
 BATCH = recorded_batch()
 UIDS = ["a"] * 4 + ["b"] * 4

@@ -7,8 +7,10 @@ from types import SimpleNamespace
 import pytest
 from fresh_process import run_python
 
-from rest_verl import doctor
-from rest_verl.doctor import Finding
+from rest_verl.integration import doctor
+from rest_verl.integration.chosen_platform import choose_platform
+from rest_verl.integration.doctor import Finding
+from rest_verl.integration.registries import require_registered
 
 DOCTOR = "import sys; from rest_verl.cli import main; sys.exit(main(['doctor']))"
 
@@ -34,9 +36,9 @@ print(PlatformRegistry.get("cpu").__module__)
     assert process.returncode == 0, process.stdout + process.stderr
     lines = process.stdout.splitlines()
     assert lines[:3] == [
-        "rest_verl.algorithm.loss rest_verl.algorithm.advantage",
-        "rest_verl.algorithm.trainer rest_verl.rewards.manager",
-        "rest_verl.cpu.platform",
+        "rest_verl.integration.policy_loss rest_verl.integration.advantage",
+        "rest_verl.integration.trainer rest_verl.integration.reward_manager",
+        "rest_verl.integration.cpu.platform",
     ]
     assert lines[-1] == "all present"
     assert "MISSING" not in process.stdout
@@ -170,10 +172,10 @@ def test_trainers_refuse_to_start_unregistered(monkeypatch):
 
     import rest_verl.plugin  # noqa: F401
 
-    doctor.require_registered()
+    require_registered()
     monkeypatch.delitem(POLICY_LOSS_REGISTRY, "rest")
     with pytest.raises(RuntimeError, match=r"policy loss rest missing.*rest-verl doctor"):
-        doctor.require_registered()
+        require_registered()
 
 
 def test_no_accelerator(monkeypatch):
@@ -196,13 +198,13 @@ def test_cpu_is_chosen_where_nothing_else_is_there(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setenv("VERL_PLATFORM", "nvidia")
-    assert not doctor.choose_platform()
+    assert not choose_platform()
     monkeypatch.setenv("VERL_PLATFORM", "")
-    assert doctor.choose_platform()
+    assert choose_platform()
     assert os.environ["VERL_PLATFORM"] == "cpu"
     monkeypatch.delenv("VERL_PLATFORM")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert not doctor.choose_platform()
+    assert not choose_platform()
     assert "VERL_PLATFORM" not in os.environ
 
 

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a signal of Lin
 # shows their ids and waits to be killed by force.
 ENGINE = """
 import os, subprocess, sys, time
-from rest_verl.evaluation.lifetime import own_engines
-from rest_verl.vllm_plugin import register
+from rest_verl.integration.engine_lifetime import own_engines
+from rest_verl.integration.vllm_plugin import register
 depth = int(sys.argv[1])
 if depth == 0:
     {start}

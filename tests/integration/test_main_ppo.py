@@ -73,7 +73,7 @@ for name, arguments in json.loads(CASES).items():
     except (SystemExit, RayStarted) as end:
         outcomes[name] = end.code if isinstance(end, SystemExit) else str(end)
 registered = "rest" in POLICY_LOSS_REGISTRY
-cpu = [name for name in sys.modules if name.startswith("rest_verl.cpu")]
+cpu = [name for name in sys.modules if name.startswith("rest_verl.integration.cpu")]
 print("\\n" + json.dumps({"outcomes": outcomes, "registered": registered, "cpu": cpu}))
 """
 

@@ -9,9 +9,9 @@ import torch
 from omegaconf import OmegaConf
 from verl import DataProto
 
+from rest_verl.integration.reward_manager import VALIDATION_MARK, ReSTRewardManager, is_validation
+from rest_verl.integration.reward_options import reward_config_from
 from rest_verl.rewards import RewardConfig
-from rest_verl.rewards.manager import VALIDATION_MARK, ReSTRewardManager, is_validation
-from rest_verl.rewards.options import reward_config_from
 
 CALL = {"name": "add", "parameters": {"x": 1}}
 RIGHT = f"<think>so</think>\n<tool_call>\n{json.dumps(CALL)}\n</tool_call>"

@@ -6,8 +6,11 @@ import pytest
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 
-from rest_verl.checks import ReSTConfigError, check_arguments, check_config
-from rest_verl.environments.options import ToolEnvironmentOptions, tool_environment_options
+from rest_verl.integration.agent_loops.options import (
+    ToolEnvironmentOptions,
+    tool_environment_options,
+)
+from rest_verl.integration.checks import ReSTConfigError, check_arguments, check_config
 
 
 @pytest.fixture

@@ -10,18 +10,18 @@ from tensordict import NonTensorData, NonTensorStack, TensorDict
 from toy_tokenizers import one_byte_per_token
 from transfer_queue import KVBatchMeta
 
-from rest_verl.algorithm import trainer
 from rest_verl.algorithm.regions import Region
-from rest_verl.algorithm.trainer import (
+from rest_verl.algorithm.weighting import ReSTConfig
+from rest_verl.integration import trainer
+from rest_verl.integration.checks import ReSTConfigError
+from rest_verl.integration.reward_manager import VALIDATION_MARK
+from rest_verl.integration.trainer import (
     ReSTMixin,
     _MarkedLoader,
     reward_metrics,
     sample_steps,
     staleness_metrics,
 )
-from rest_verl.algorithm.weighting import ReSTConfig
-from rest_verl.checks import ReSTConfigError
-from rest_verl.rewards.manager import VALIDATION_MARK
 
 CALL = '<tool_call>{"name":"f","parameters":{"x":1}}</tool_call>'
 THOUGHT = "<think>go</think>"
@@ -407,7 +407,7 @@ AGES = [
 def test_only_fresh_samples_are_held_against_the_sampler(
     monkeypatch, queue, tags, correlation, fresh, stops
 ):
-    from rest_verl.cpu import sampler_check
+    from rest_verl.integration.cpu import sampler_check
 
     class Rows(Queue):
         def kv_batch_get(self, keys, partition_id, select_fields):

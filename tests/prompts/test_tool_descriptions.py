@@ -6,7 +6,7 @@ import pytest
 from dialogue_samples import CLOCK, WEATHER
 
 from rest_verl.data import describe_tools
-from rest_verl.data.tools import tools_from_docs
+from rest_verl.prompts.tools import tools_from_docs
 
 
 @pytest.mark.parametrize(

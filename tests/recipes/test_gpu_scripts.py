@@ -14,8 +14,8 @@ import yaml
 from omegaconf import OmegaConf
 
 from recipes.tiny_cpu.model import new_model, train_tokenizer
-from rest_verl import dry_run
 from rest_verl.cli import main as rest_verl_command
+from rest_verl.integration import dry_run
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "run_scripts"
@@ -134,7 +134,7 @@ class Shell:
         process = self.run(script, *arguments, DRY_RUN=1, **environment)
         assert process.returncode == 0, process.stderr
         (call,) = self.calls
-        assert call[:2] == ["-m", "rest_verl.dry_run"]
+        assert call[:2] == ["-m", "rest_verl.integration.dry_run"]
         return call[2:]
 
 

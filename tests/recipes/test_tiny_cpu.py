@@ -24,7 +24,7 @@ from recipes.tiny_cpu.summarize import (
 )
 from recipes.tiny_cpu.warm_start import encode, warm_start
 from rest_verl.rewards import tool_call_reward
-from rest_verl.tool_calls import parse_response
+from rest_verl.syntax.tool_calls import parse_response
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from recipes.tiny_multi_turn.prepare import STYLE, whole
 from recipes.tiny_multi_turn.summarize import longest_conversation, summarise
 from rest_verl.data import environment_row
 from rest_verl.environments.base import make_environment
-from rest_verl.tool_calls import parse_response
+from rest_verl.syntax.tool_calls import parse_response
 
 TASK = {
     "stock": {"lamp": 3},

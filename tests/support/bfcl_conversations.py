@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rest_verl.data.json_lines import read_json_lines
 from rest_verl.environments.bfcl import BFCLEnvironment
 from rest_verl.environments.bfcl_backend import method_table, plain_copy
 from rest_verl.environments.bfcl_task import BfclTask
+from rest_verl.files.json_lines import read_json_lines
 
 Conversation = list[list[tuple[str, dict[str, Any]]]]
 """Calls, name and arguments, by turn; fewer turns than the row has: the model stopped early."""

@@ -53,12 +53,14 @@ TABLE = {
     "python data_prep/*.py --categories multi_turn *": How(Kind.COVERED, f"{_ROWS}multi_turn_rows"),
     "python data_prep/*.py --bfcl *": How(Kind.COVERED, f"{_ROWS}steps_of_bfcl"),
     "python data_prep/*": How(Kind.RUN),
-    "rest-verl doctor": How(Kind.COVERED, "tests/test_doctor.py::test_healthy_environment"),
+    "rest-verl doctor": How(
+        Kind.COVERED, "tests/integration/test_doctor.py::test_healthy_environment"
+    ),
     "*rest-verl evaluate bfcl *": How(Kind.COVERED, f"{_EVALUATE}a_run_from_end_to_end"),
     "*rest-verl evaluate api-bank *": How(Kind.COVERED, f"{_EVALUATE}api_bank"),
     "*rest-verl evaluate compare *": How(Kind.COVERED, f"{_EVALUATE}compare"),
     "rest-verl report *--watch": How(
-        Kind.COVERED, "tests/viewing/test_report_live.py::test_command_watches"
+        Kind.COVERED, "tests/viewing/report/test_report_live.py::test_command_watches"
     ),
     "rest-verl report *": How(Kind.RUN),
     "rest-verl view *": How(Kind.RUN),

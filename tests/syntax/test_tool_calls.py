@@ -2,7 +2,7 @@
 
 import pytest
 
-from rest_verl.tool_calls import ToolCall, parse_response
+from rest_verl.syntax.tool_calls import ToolCall, parse_response
 
 F1 = '{"name": "f", "parameters": {"x": 1}}'
 G2 = '{"name": "g", "arguments": {"y": 2}}'

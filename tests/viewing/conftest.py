@@ -1,13 +1,10 @@
-"""Chromium for the tests of the pages, and the tokenizers of the algorithm's tests."""
+"""Chromium for the tests of the pages."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path += [str(Path(__file__).parents[1] / "algorithm")]
 
 CHROMIUM = Path("/usr/bin/chromium")
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]

@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rest_verl.data.api_bank import ApiBankRow
-from rest_verl.tool_calls import CALL_CLOSE, CALL_OPEN, ToolCall
+from rest_verl.syntax.tool_calls import CALL_CLOSE, CALL_OPEN, ToolCall
 
 OVERALL = "overall"
 """All levels together, every row with the same weight."""

@@ -1,14 +1,10 @@
-"""What is asked of the model: the rows of a benchmark, each with its prompt and its judge."""
+"""What is asked of the model: BFCL's rows, each with its prompt and its judge."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import partial
-from itertools import groupby, islice
-from pathlib import Path
 
-from rest_verl.data.api_bank import ApiBankRow, read_api_bank
 from rest_verl.data.bfcl import (
     CATEGORIES,
     MULTI_TURN,
@@ -18,14 +14,13 @@ from rest_verl.data.bfcl import (
 )
 from rest_verl.data.bfcl_multi_turn import ENVIRONMENT, MultiTurnRow, read_multi_turn
 from rest_verl.data.prompts import build_prompt, openai_tools
-from rest_verl.data.styles import PromptStyle
 from rest_verl.environments.base import make_environment
-from rest_verl.evaluation.api_bank import score_api_bank
+from rest_verl.evaluation.bfcl.multi_turn import score_multi_turn
+from rest_verl.evaluation.bfcl.single_turn import check_row, score_single_turn
 from rest_verl.evaluation.calls import Calls
 from rest_verl.evaluation.conversations import Dialogue, Question, Record
-from rest_verl.evaluation.multi_turn import score_multi_turn
-from rest_verl.evaluation.single_turn import check_row, score_single_turn
 from rest_verl.evaluation.verdict import wrong
+from rest_verl.prompts.styles import PromptStyle
 
 MODES: dict[str, PromptStyle] = {
     "tools": "chat_template",
@@ -85,26 +80,6 @@ def bfcl_rows(
     return rows, num_rows
 
 
-def api_bank_rows(folder: Path, limit: int | None) -> list[Question]:
-    """The rows of API-Bank's levels, `limit` of each.
-
-    Raises:
-        ValueError: missing or bad data.
-    """
-    levels = groupby(read_api_bank(folder), key=lambda row: row.category)
-    return [
-        Question(
-            id=row.id,
-            category=row.category,
-            messages=row.messages,
-            tools=None,
-            judge=partial(_judge_api_bank, row),
-        )
-        for _, rows in levels
-        for row in islice(rows, limit)
-    ]
-
-
 def _question(row: BfclRow, style: PromptStyle) -> Question:
     return Question(
         id=row.id,
@@ -136,7 +111,3 @@ def _judge_multi_turn(row: MultiTurnRow, turns: list[list[Calls | None]]) -> Rec
 
 def _judge_cut_off(turns: list[list[Calls | None]]) -> Record:
     return wrong("cut_off")._asdict()
-
-
-def _judge_api_bank(row: ApiBankRow, text: str, calls: Calls | None) -> Record:
-    return asdict(score_api_bank(row, text))

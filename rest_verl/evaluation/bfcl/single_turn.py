@@ -24,15 +24,15 @@ Where the official checker raises, which ends its whole run, the output is wrong
 from typing import Any
 
 from rest_verl.data.bfcl import BfclRow
-from rest_verl.evaluation.calls import Calls
-from rest_verl.evaluation.foreign_values import java_value, javascript_value
-from rest_verl.evaluation.values import (
+from rest_verl.evaluation.bfcl.foreign_values import java_value, javascript_value
+from rest_verl.evaluation.bfcl.values import (
     JAVA_TYPES,
     JAVASCRIPT_TYPES,
     PYTHON_TYPES,
     ValueType,
     value_error,
 )
+from rest_verl.evaluation.calls import Calls
 from rest_verl.evaluation.verdict import RIGHT, Verdict, wrong
 
 _WITH_ITEMS = {

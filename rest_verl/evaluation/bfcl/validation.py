@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from rest_verl.data.bfcl import CATEGORIES, BfclRow, BfclSource
-from rest_verl.data.json_lines import read_json_lines
 from rest_verl.environments.syntax import ends_in_think
+from rest_verl.evaluation.bfcl.single_turn import score_single_turn
 from rest_verl.evaluation.calls import read_calls
-from rest_verl.evaluation.single_turn import score_single_turn
+from rest_verl.files.json_lines import read_json_lines
 
 _PLACE = ("input", "output", "gts", "uid")
 """Keys of a dumped line that say which answer it is; the others are what verl logged of it."""

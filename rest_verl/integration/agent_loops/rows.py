@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from rest_verl.data.styles import PromptStyle, check_style
 from rest_verl.environments.base import ToolEnvironment, make_environment
+from rest_verl.prompts.styles import PromptStyle, check_style
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,6 @@ from verl.tools.schemas import OpenAIFunctionToolSchema
 from verl.utils.profiler import simple_timer
 from verl.utils.rollout_trace import rollout_trace_op
 
-from rest_verl.data.tools import describe_tools
 from rest_verl.environments.base import ToolEnvironment, dense_score
 from rest_verl.environments.conversation import Conversation
 from rest_verl.environments.execution import run_call
@@ -37,9 +36,6 @@ from rest_verl.environments.observations import (
     malformed_call,
     shorten,
 )
-from rest_verl.environments.options import tool_environment_options
-from rest_verl.environments.rows import Row
-from rest_verl.environments.server_record import ServerRecord
 from rest_verl.environments.syntax import (
     Call,
     CallReader,
@@ -50,6 +46,10 @@ from rest_verl.environments.syntax import (
 )
 from rest_verl.environments.tally import Tally
 from rest_verl.environments.template import examine_template
+from rest_verl.integration.agent_loops.options import tool_environment_options
+from rest_verl.integration.agent_loops.rows import Row
+from rest_verl.integration.agent_loops.server_record import ServerRecord
+from rest_verl.prompts.tools import describe_tools
 
 _OPENING_TOKENS = 16
 """Tokens at the end of a prompt in which a template's opened think block shows."""

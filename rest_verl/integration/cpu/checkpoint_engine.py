@@ -1,8 +1,9 @@
 """verl's checkpoint engine `gloo`: weights from the trainer to samplers of their own, over TCP.
 
 Chosen by `actor_rollout_ref.rollout.checkpoint_engine.{backend=gloo,
-custom_backend_module=rest_verl.cpu.checkpoint_engine}`; verl's own engines need an accelerator or a
-network library. Every exchange has a process group of its own, so samplers may come and go.
+custom_backend_module=rest_verl.integration.cpu.checkpoint_engine}`; verl's own engines need an
+accelerator or a network library. Every exchange has a process group of its own, so samplers may
+come and go.
 """
 
 import asyncio

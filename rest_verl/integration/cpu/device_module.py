@@ -62,4 +62,4 @@ class CpuDeviceModule(ModuleType):
     reset_peak_memory_stats = staticmethod(lambda device=None: None)
 
 
-device_module = CpuDeviceModule("rest_verl.cpu.device", CpuDeviceModule.__doc__)
+device_module = CpuDeviceModule("rest_verl.integration.cpu.device", CpuDeviceModule.__doc__)

@@ -11,7 +11,7 @@ import torch.distributed
 from verl.plugin.platform.platform_base import PlatformBase
 from verl.plugin.platform.platform_manager import PlatformRegistry
 
-from rest_verl.cpu.device_module import device_module
+from rest_verl.integration.cpu.device_module import device_module
 
 
 class PlatformCPU(PlatformBase):

@@ -1,6 +1,6 @@
 """verl's replay buffers, asked more often: 2 s between looks are a sixth of a tiny run's step.
 
-Chosen by `trainer.v1.sampler.custom_sampler.{path=pkg://rest_verl.cpu.replay_buffer,
+Chosen by `trainer.v1.sampler.custom_sampler.{path=pkg://rest_verl.integration.cpu.replay_buffer,
 name=QuickReplayBuffer}`; QuickReplayBufferAsync for the asynchronous trainers. verl tells a chosen
 buffer nothing of `algorithm.filter_groups`.
 """

@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 
 from rest_verl.algorithm.presets import ReSTConfig
-from rest_verl.viewing.change import LEAST_STEPS, Remark, edge
-from rest_verl.viewing.metrics import Record
 from rest_verl.viewing.palette import REGION_NAMES
+from rest_verl.viewing.report.change import LEAST_STEPS, Remark, edge
+from rest_verl.viewing.report.metrics import Record
 
 AT_BOUND_STEPS = 0.8
 """Of the last steps; less often than that, a bound is touched in passing."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from rest_verl.viewing.metrics import Record, series
+from rest_verl.viewing.report.metrics import Record, series
 
 LEAST_STEPS = 10
 """Below it, first and last steps overlap."""

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rest_verl.viewing.groups import Group, Line
 from rest_verl.viewing.palette import Theme
-from rest_verl.viewing.panels import Curve, Panel, all_panels
+from rest_verl.viewing.report.groups import Group, Line
+from rest_verl.viewing.report.panels import Curve, Panel, all_panels
 
 
 @dataclass(frozen=True, kw_only=True)

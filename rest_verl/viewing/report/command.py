@@ -43,14 +43,14 @@ def add_report(commands: Any) -> None:
 def report(arguments: argparse.Namespace) -> int:
     """Writes the report, or shows the run live."""
     if not arguments.watch:
-        from rest_verl.viewing.report import write_reports
+        from rest_verl.viewing.report.write import write_reports
 
         print(write_reports(arguments.runs, arguments.output))
         return 0
     if len(arguments.runs) > 1 or arguments.output is not None:
         raise ValueError("--watch shows one run and writes nothing: name one RUN and no --output")
     try:
-        from rest_verl.viewing.live import watch
+        from rest_verl.viewing.report.live import watch
     except ModuleNotFoundError as error:
         if error.name != "rich":
             raise

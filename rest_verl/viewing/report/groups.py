@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rest_verl.viewing.metrics import series
-from rest_verl.viewing.sources import Run, read_run
+from rest_verl.viewing.report.metrics import series
+from rest_verl.viewing.report.sources import Run, read_run
 from rest_verl.viewing.text import visible_text
 
 MAX_NAMES = 8

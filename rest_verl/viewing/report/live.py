@@ -11,10 +11,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from rest_verl.viewing.metrics import NoStepYet, Record, series
-from rest_verl.viewing.page import duration, total_steps
 from rest_verl.viewing.palette import DARK, REGION_NAMES
-from rest_verl.viewing.panels import (
+from rest_verl.viewing.report.metrics import NoStepYet, Record, series
+from rest_verl.viewing.report.page import duration, total_steps
+from rest_verl.viewing.report.panels import (
     CALLS,
     CLIPPED,
     ENTROPY,
@@ -26,8 +26,8 @@ from rest_verl.viewing.panels import (
     REWARD,
     STEP_TIME,
 )
-from rest_verl.viewing.remarks import remarks
-from rest_verl.viewing.sources import EVENTS, Run, find_metrics, read_run
+from rest_verl.viewing.report.remarks import remarks
+from rest_verl.viewing.report.sources import EVENTS, Run, find_metrics, read_run
 from rest_verl.viewing.text import visible_text
 
 REFRESH_SECONDS = 2.0

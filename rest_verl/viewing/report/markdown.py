@@ -3,11 +3,11 @@
 import re
 from collections.abc import Sequence
 
-from rest_verl.viewing.change import edge
-from rest_verl.viewing.charts import Chart, Drawn
-from rest_verl.viewing.groups import Group
-from rest_verl.viewing.notes import data_notes, findings
-from rest_verl.viewing.page import ABSENT, comparison, facts, rows
+from rest_verl.viewing.report.change import edge
+from rest_verl.viewing.report.charts import Chart, Drawn
+from rest_verl.viewing.report.groups import Group
+from rest_verl.viewing.report.notes import data_notes, findings
+from rest_verl.viewing.report.page import ABSENT, comparison, facts, rows
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$])")
 

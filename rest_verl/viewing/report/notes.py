@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rest_verl.viewing.groups import Group
-from rest_verl.viewing.metrics import Record, gap_remarks
-from rest_verl.viewing.panels import GRAD_NORM, LENGTH, REWARD, all_panels
-from rest_verl.viewing.remarks import remarks
-from rest_verl.viewing.sources import Run
+from rest_verl.viewing.report.groups import Group
+from rest_verl.viewing.report.metrics import Record, gap_remarks
+from rest_verl.viewing.report.panels import GRAD_NORM, LENGTH, REWARD, all_panels
+from rest_verl.viewing.report.remarks import remarks
+from rest_verl.viewing.report.sources import Run
 from rest_verl.viewing.text import visible_text
 
 _NEEDED = {"reward": REWARD, "response length": LENGTH, "gradient norm": GRAD_NORM}

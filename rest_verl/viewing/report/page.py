@@ -8,11 +8,11 @@ from functools import partial
 from statistics import fmean, median
 from typing import Any
 
-from rest_verl.viewing.charts import Chart
-from rest_verl.viewing.groups import Group
-from rest_verl.viewing.metrics import Record, series
-from rest_verl.viewing.panels import LENGTH, REWARD, STEP_TIME
-from rest_verl.viewing.sources import Run
+from rest_verl.viewing.report.charts import Chart
+from rest_verl.viewing.report.groups import Group
+from rest_verl.viewing.report.metrics import Record, series
+from rest_verl.viewing.report.panels import LENGTH, REWARD, STEP_TIME
+from rest_verl.viewing.report.sources import Run
 from rest_verl.viewing.text import visible_text
 
 NUM_SAMPLES = 3

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rest_verl.viewing.metrics import Record
 from rest_verl.viewing.palette import REGION_NAMES
+from rest_verl.viewing.report.metrics import Record
 
 _MAX_VALIDATION_CURVES = 6
 _RATES = {

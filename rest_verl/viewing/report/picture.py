@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
-from rest_verl.viewing.charts import Chart, theme_color
 from rest_verl.viewing.palette import LIGHT, Theme
+from rest_verl.viewing.report.charts import Chart, theme_color
 
 DASHES: tuple[str, ...] = ("-", "--", "-.", ":", "-", "--")
 _CELL = 5.2, 3.5  # inches, of one chart with its margins

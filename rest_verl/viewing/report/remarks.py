@@ -7,11 +7,11 @@ where it is larger than the steps' own scatter, so that a short or noisy run giv
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from rest_verl.viewing.bounds import weights_at_bounds
-from rest_verl.viewing.change import LEAST_STEPS, Remark, change
-from rest_verl.viewing.metrics import Record, ranges, series
 from rest_verl.viewing.palette import REGION_NAMES
-from rest_verl.viewing.panels import (
+from rest_verl.viewing.report.bounds import weights_at_bounds
+from rest_verl.viewing.report.change import LEAST_STEPS, Remark, change
+from rest_verl.viewing.report.metrics import Record, ranges, series
+from rest_verl.viewing.report.panels import (
     AGREEMENT,
     CALLS,
     CLIPPED,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rest_verl.viewing.metrics import NoStepYet, Record, load_metrics, merge_steps
+from rest_verl.viewing.report.metrics import NoStepYet, Record, load_metrics, merge_steps
 
 METRICS_FILES = ("metrics.jsonl", "verl_metrics.jsonl")
 """What the recipes write: flat at the run's end, and by verl's file logger as it goes."""

@@ -12,12 +12,12 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from rest_verl.viewing.charts import Chart, charts
-from rest_verl.viewing.groups import Group, read_groups
-from rest_verl.viewing.markdown import report_markdown
-from rest_verl.viewing.notes import data_notes, findings
-from rest_verl.viewing.page import chart_data, comparison, facts, rows, samples, steady
 from rest_verl.viewing.palette import DARK, LIGHT
+from rest_verl.viewing.report.charts import Chart, charts
+from rest_verl.viewing.report.groups import Group, read_groups
+from rest_verl.viewing.report.markdown import report_markdown
+from rest_verl.viewing.report.notes import data_notes, findings
+from rest_verl.viewing.report.page import chart_data, comparison, facts, rows, samples, steady
 from rest_verl.viewing.text import visible_text
 
 QUIET = (
@@ -72,7 +72,9 @@ def write_reports(runs: Sequence[Path | str], output: Path | str | None = None) 
     )
     page_path.parent.mkdir(parents=True, exist_ok=True)
     if _moving(drawn):
-        from rest_verl.viewing.picture import picture_png  # matplotlib takes a second to load
+        from rest_verl.viewing.report.picture import (
+            picture_png,  # matplotlib takes a second to load
+        )
 
         _write_atomically(page_path.with_suffix(".png"), picture_png(_moving(drawn), name))
     _write_atomically(page_path.with_suffix(".md"), text.encode())
@@ -99,13 +101,13 @@ def _render(name: str, groups: Sequence[Group], drawn: Sequence[Chart], picture:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = environment.get_template("report.css").render(light=LIGHT, dark=DARK, colors=_colors())
-    script = (Path(__file__).parent / "report.js").read_text(encoding="utf-8")
+    style = environment.get_template("page.css").render(light=LIGHT, dark=DARK, colors=_colors())
+    script = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
     overlaid = len(groups) > 1
     moving = _moving(drawn)
     longest = max((len(curve.line.steps) for c in moving for curve in c.curves), default=0)
     bands = _BANDS if any(len(group.runs) > 1 for group in groups) else ""
-    return environment.get_template("report.html").render(
+    return environment.get_template("page.html").render(
         name=name,
         facts=[] if overlaid else facts(groups[0]),
         findings=findings(groups),

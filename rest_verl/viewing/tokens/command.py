@@ -57,9 +57,9 @@ def add_view(commands: Any) -> None:
 def view_tokens(arguments: argparse.Namespace) -> int:
     """Reads, weighs and shows."""
     from rest_verl.algorithm.presets import ReSTConfig
-    from rest_verl.viewing.tokens import build_view
-    from rest_verl.viewing.view_entropy import EntropyModel, load_tokenizer
-    from rest_verl.viewing.view_sources import newest_step, read_rollouts, read_texts
+    from rest_verl.viewing.tokens.entropy import EntropyModel, load_tokenizer
+    from rest_verl.viewing.tokens.sources import newest_step, read_rollouts, read_texts
+    from rest_verl.viewing.tokens.view import build_view
 
     output = arguments.output
     if output is None and not arguments.terminal:
@@ -85,11 +85,11 @@ def view_tokens(arguments: argparse.Namespace) -> int:
         total_steps=arguments.total_steps,
     )
     if arguments.terminal:
-        from rest_verl.viewing.view_terminal import print_view
+        from rest_verl.viewing.tokens.terminal import print_view
 
         print_view(view)
     if output is not None:
-        from rest_verl.viewing.view_page import write_page
+        from rest_verl.viewing.tokens.page import write_page
 
         num_tokens = len(view.token_ids)
         facts = [
@@ -104,7 +104,7 @@ def view_tokens(arguments: argparse.Namespace) -> int:
 
 def _model(name: str) -> str:
     """What transformers can load: a checkpoint of verl's is merged into a folder of that form."""
-    from rest_verl.evaluation.checkpoints import find_model
+    from rest_verl.integration.checkpoints import find_model
 
     folder = Path(name)
     if folder.is_dir() and not (folder / "config.json").is_file():

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rest_verl.viewing.view_sources import Rollout, as_text, finite, format_verdict, rollout_key
+from rest_verl.viewing.tokens.rollout import Rollout, as_text, finite, format_verdict, rollout_key
 
 BATCH_FILE, STORAGE_FOLDER = "tq_batch.pt", "simple_storage"
 

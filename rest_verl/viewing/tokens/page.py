@@ -21,8 +21,8 @@ from markupsafe import Markup
 
 from rest_verl.viewing.palette import DARK, LIGHT, REGION_NAMES
 from rest_verl.viewing.text import visible_text
-from rest_verl.viewing.tokens import TokenView
-from rest_verl.viewing.tokens_text import shown_tokens
+from rest_verl.viewing.tokens.text import shown_tokens
+from rest_verl.viewing.tokens.view import TokenView
 
 _FOLDER = Path(__file__).parent
 
@@ -56,12 +56,10 @@ def render_page(view: TokenView, *, title: str, facts: Iterable[str]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = environment.get_template("tokens_page.css").render(
-        light=LIGHT, dark=DARK, names=REGION_NAMES
-    )
-    script = (_FOLDER / "tokens_page.js").read_text(encoding="utf-8")
+    style = environment.get_template("page.css").render(light=LIGHT, dark=DARK, names=REGION_NAMES)
+    script = (_FOLDER / "page.js").read_text(encoding="utf-8")
     data = json.dumps(page_data(view), separators=(",", ":"), allow_nan=False)
-    return environment.get_template("tokens_page.html").render(
+    return environment.get_template("page.html").render(
         title=visible_text(title),
         facts=[visible_text(fact) for fact in facts],
         notes=_notes(view),

@@ -16,7 +16,7 @@ from rich.text import Text
 from rest_verl.algorithm.regions import Region
 from rest_verl.viewing.palette import DARK, REGION_NAMES
 from rest_verl.viewing.text import visible_text
-from rest_verl.viewing.tokens import TokenView
+from rest_verl.viewing.tokens.view import TokenView
 
 _STRENGTH = 0.55
 """Share of the region's colour behind the heaviest token; the rest is the dark page's colour."""

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from rest_verl.algorithm.vocabulary import Vocabulary
-from rest_verl.tool_calls import ParsedResponse, parse_response
+from rest_verl.syntax.tool_calls import ParsedResponse, parse_response
 from rest_verl.viewing.text import visible_text
-from rest_verl.viewing.view_sources import Rollout
+from rest_verl.viewing.tokens.rollout import Rollout
 
 _CLOSED = re.compile("(?:Tt|Cc|Rr)*")
 

@@ -20,8 +20,8 @@ from rest_verl.algorithm.advantage import rest_advantage
 from rest_verl.algorithm.regions import Region, RegionLabeler
 from rest_verl.algorithm.vocabulary import Vocabulary
 from rest_verl.algorithm.weighting import ReSTConfig, token_weights
-from rest_verl.viewing.tokens_text import is_malformed, is_truncated, prompt_text, shown_tokens
-from rest_verl.viewing.view_sources import Rollout
+from rest_verl.viewing.tokens.rollout import Rollout
+from rest_verl.viewing.tokens.text import is_malformed, is_truncated, prompt_text, shown_tokens
 
 NUM_STOPS = 21
 """Stops of the slider, evenly over progress 0 to 1; the asked-for progress is one more."""

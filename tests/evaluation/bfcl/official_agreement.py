@@ -1,9 +1,9 @@
 """Compares this project's BFCL verdicts with the official ones, on every row.
 
-    python tests/evaluation/official_agreement.py [--seeds N] [--data-dir FOLDER]
+    python tests/evaluation/bfcl/official_agreement.py [--seeds N] [--data-dir FOLDER]
 
 Single-turn: every row with each change of `bfcl_outputs.py`, N times. Multi-turn: every row with
-each corruption of `tests/environments/bfcl_conversations.py`. Needs bfcl-eval and mpmath. Lists
+each corruption of `tests/support/bfcl_conversations.py`. Needs bfcl-eval and mpmath. Lists
 each disagreement, and each output on which the official checker raised; exit code 1 if there is a
 disagreement.
 """
@@ -18,16 +18,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path += [str(TESTS / "evaluation"), str(TESTS / "environments")]
+SUPPORT = Path(__file__).resolve().parents[2] / "support"
+sys.path.append(str(SUPPORT))
 
 from bfcl_conversations import CORRUPTIONS, call_strings, corrupted, right_conversation  # noqa: E402
 from bfcl_outputs import CHANGES, Calls, Change, output  # noqa: E402
 
 from rest_verl.data.bfcl import MULTI_TURN_CATEGORIES, BfclRow, BfclSource  # noqa: E402
 from rest_verl.data.bfcl_multi_turn import read_multi_turn  # noqa: E402
-from rest_verl.evaluation.multi_turn import score_multi_turn  # noqa: E402
-from rest_verl.evaluation.single_turn import score_single_turn  # noqa: E402
+from rest_verl.evaluation.bfcl.multi_turn import score_multi_turn  # noqa: E402
+from rest_verl.evaluation.bfcl.single_turn import score_single_turn  # noqa: E402
 
 
 class Case(NamedTuple):
@@ -62,7 +62,7 @@ def official_single_turn(cases: list[Case]) -> list[bool | str]:
         ],
         "cases": [(places[id(case.row)], case.calls) for case in cases],
     }
-    return _official(TESTS / "evaluation" / "official_scorer.py", given)
+    return _official(Path(__file__).with_name("official_scorer.py"), given)
 
 
 def official_multi_turn(tasks: list[dict[str, Any]], talks: list[Any]) -> list[bool]:
@@ -70,7 +70,7 @@ def official_multi_turn(tasks: list[dict[str, Any]], talks: list[Any]) -> list[b
         "rows": tasks,
         "cases": [{"row": index, "turns": call_strings(talk)} for index, talk in enumerate(talks)],
     }
-    script = TESTS / "environments" / "official_bfcl.py"
+    script = SUPPORT / "official_bfcl.py"
     return [answer["valid"] for answer in _official(script, given)]
 
 

@@ -1,6 +1,6 @@
 """Compares the accuracies of this project with those of BFCL's own command `evaluate`.
 
-    python tests/evaluation/official_evaluate.py FOLDER [--share-right P] [--seed S]
+    python tests/evaluation/bfcl/official_evaluate.py FOLDER [--share-right P] [--seed S]
 
 Writes a result file for every category of BFCL v4, right answers and changed ones mixed, runs
 `run_scripts/bfcl_official_evaluate.sh` on them, and prints both tables; exit code 1 if they differ.
@@ -15,18 +15,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path += [str(TESTS / "evaluation"), str(TESTS / "environments")]
+ROOT = Path(__file__).resolve().parents[3]
+sys.path.append(str(ROOT / "tests" / "support"))
 
 from bfcl_conversations import CORRUPTIONS, corrupted, right_conversation  # noqa: E402
 from bfcl_outputs import CHANGES, output, unchanged  # noqa: E402
 
 from rest_verl.data.bfcl import MULTI_TURN_CATEGORIES, BfclSource  # noqa: E402
 from rest_verl.data.bfcl_multi_turn import read_multi_turn  # noqa: E402
-from rest_verl.evaluation.bfcl_accuracy import Accuracies, accuracies  # noqa: E402
-from rest_verl.evaluation.bfcl_results import write_official  # noqa: E402
-from rest_verl.evaluation.multi_turn import score_multi_turn  # noqa: E402
-from rest_verl.evaluation.single_turn import score_single_turn  # noqa: E402
+from rest_verl.evaluation.bfcl.accuracy import Accuracies, accuracies  # noqa: E402
+from rest_verl.evaluation.bfcl.multi_turn import score_multi_turn  # noqa: E402
+from rest_verl.evaluation.bfcl.results import write_official  # noqa: E402
+from rest_verl.evaluation.bfcl.single_turn import score_single_turn  # noqa: E402
 
 
 def mixed_records(source: BfclSource, share_right: float, seed: int) -> list[dict[str, Any]]:
@@ -97,7 +97,7 @@ def main() -> int:
         num_rows[record["category"]] = num_rows.get(record["category"], 0) + 1
     ours = accuracies(records, "v4", num_rows)
     write_official(records, options.folder, version="v4")
-    script = TESTS.parent / "run_scripts" / "bfcl_official_evaluate.sh"
+    script = ROOT / "run_scripts" / "bfcl_official_evaluate.sh"
     subprocess.run(["bash", script, options.folder], check=True)
     score = options.folder / "score"
     counts, groups = official_counts(score), official_groups(score)

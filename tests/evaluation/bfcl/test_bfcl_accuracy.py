@@ -3,7 +3,7 @@
 import pytest
 
 from rest_verl.data.bfcl import CATEGORIES, MULTI_TURN_CATEGORIES
-from rest_verl.evaluation.bfcl_accuracy import accuracies
+from rest_verl.evaluation.bfcl.accuracy import accuracies
 
 EVERY = {version: (*CATEGORIES[version], *MULTI_TURN_CATEGORIES) for version in CATEGORIES}
 

@@ -11,7 +11,7 @@ pytest.importorskip("bfcl_eval", reason="the package bfcl-eval is not installed"
 if importlib.util.find_spec("mpmath") is None:
     pytest.skip("MathAPI needs mpmath", allow_module_level=True)
 
-from rest_verl.evaluation.bfcl_results import official_result, write_official
+from rest_verl.evaluation.bfcl.results import official_result, write_official
 
 
 def record(category: str, calls: Any, number: int = 0, sample: int = 0) -> dict[str, Any]:

@@ -12,7 +12,7 @@ if importlib.util.find_spec("mpmath") is None:
 from official_agreement import compare_multi_turn
 
 from rest_verl.data.bfcl import BfclSource
-from rest_verl.evaluation.multi_turn import score_multi_turn
+from rest_verl.evaluation.bfcl.multi_turn import score_multi_turn
 
 TASK = {
     "id": "multi_turn_base_9000",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rest_verl.evaluation.foreign_values import MAX_LENGTH, java_value, javascript_value
+from rest_verl.evaluation.bfcl.foreign_values import MAX_LENGTH, java_value, javascript_value
 
 LARGE = "9" * 5000
 

@@ -18,9 +18,9 @@ from bfcl_outputs import unchanged
 from official_agreement import Case, official_single_turn, single_turn_cases
 
 from rest_verl.data.bfcl import BfclRow, BfclSource
-from rest_verl.evaluation.single_turn import score_single_turn
+from rest_verl.evaluation.bfcl.single_turn import score_single_turn
 
-BFCL_V3 = Path(__file__).resolve().parents[3] / "shared" / "data" / "bfcl_v3"
+BFCL_V3 = Path(__file__).resolve().parents[4] / "shared" / "data" / "bfcl_v3"
 
 
 def disagreements(cases: list[Case]) -> list[tuple[str, str]]:

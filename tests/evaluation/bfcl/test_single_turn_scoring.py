@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rest_verl.data.bfcl import BfclRow
-from rest_verl.evaluation.single_turn import score_single_turn
+from rest_verl.evaluation.bfcl.single_turn import score_single_turn
 
 SCALARS = ("string", "integer", "float", "boolean", "dict", "any")
 

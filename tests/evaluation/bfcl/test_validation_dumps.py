@@ -8,7 +8,7 @@ import pytest
 from bfcl_samples import ANSWER, QUESTION, numbered, write_category
 
 from rest_verl.data import BfclSource, verl_row
-from rest_verl.evaluation.validation import score_validation
+from rest_verl.evaluation.bfcl.validation import score_validation
 
 
 def call(city: str) -> str:

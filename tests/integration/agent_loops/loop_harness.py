@@ -11,8 +11,8 @@ from templates import Model
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, DictConfigWrap, ToolListWrap
 from verl.workers.rollout.replica import TokenOutput
 
-from rest_verl.environments.agent_loop import ToolEnvironmentLoop
 from rest_verl.environments.base import Verdict, register_environment
+from rest_verl.integration.agent_loops.tool_env import ToolEnvironmentLoop
 
 Answer = Callable[[list[int]], str | list[int]]
 

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from rest_verl.environments.options import ToolEnvironmentOptions, tool_environment_options
+from rest_verl.integration.agent_loops.options import (
+    ToolEnvironmentOptions,
+    tool_environment_options,
+)
 
 
 def config(options: Any) -> dict[str, Any]:
@@ -84,5 +87,5 @@ def test_refused(given: Any, message: str) -> None:
 
 
 def test_verl_is_not_needed() -> None:
-    code = "import sys, rest_verl.environments.options; print('verl' in sys.modules)"
+    code = "import sys, rest_verl.integration.agent_loops.options; print('verl' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"

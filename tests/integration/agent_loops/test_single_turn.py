@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("verl", reason="the agent loop extends verl's")
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 
-from rest_verl.environments.single_turn import ToolTemplateAgentLoop
+from rest_verl.integration.agent_loops.single_turn import ToolTemplateAgentLoop
 
 TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
 

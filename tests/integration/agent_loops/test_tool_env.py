@@ -24,7 +24,7 @@ from templates import MODELS, Model, get_model
 from verl.trainer.ppo.metric_utils import process_validation_metrics
 
 from rest_verl.algorithm.regions import Region, RegionLabeler
-from rest_verl.algorithm.trainer import reward_metrics
+from rest_verl.integration.trainer import reward_metrics
 
 THOUGHT = "<think>\nWell …\n</think>\n\n"
 

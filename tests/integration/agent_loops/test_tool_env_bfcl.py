@@ -101,7 +101,7 @@ def test_right_answers_score_one(
         begun.append(Recorded(*args, **kwargs))
         return begun[-1]
 
-    monkeypatch.setattr("rest_verl.environments.agent_loop.Conversation", begin)
+    monkeypatch.setattr("rest_verl.integration.agent_loops.tool_env.Conversation", begin)
 
     async def play_all() -> None:
         for record, (name, syntax, at_once) in zip(records, cycle(FORMS), strict=False):

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from rest_verl.cpu import actor_worker
-from rest_verl.cpu.actor_worker import CopyingActorWorker, use_copying_workers
+from rest_verl.integration.cpu import actor_worker
+from rest_verl.integration.cpu.actor_worker import CopyingActorWorker, use_copying_workers
 
 
 def verls_save(module: nn.Module):

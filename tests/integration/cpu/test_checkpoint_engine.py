@@ -36,7 +36,7 @@ async def collect(engine: Any) -> dict[str, torch.Tensor]:
 
 
 def sampler(orders: Any) -> None:
-    from rest_verl.cpu.checkpoint_engine import GlooCheckpointEngine
+    from rest_verl.integration.cpu.checkpoint_engine import GlooCheckpointEngine
 
     engine = GlooCheckpointEngine(bucket_size=16)
     for update in range(2):
@@ -50,7 +50,7 @@ def sampler(orders: Any) -> None:
 def test_every_sampler_gets_every_weight_at_every_update() -> None:
     from verl.checkpoint_engine.base import CheckpointEngineRegistry
 
-    from rest_verl.cpu.checkpoint_engine import GlooCheckpointEngine
+    from rest_verl.integration.cpu.checkpoint_engine import GlooCheckpointEngine
 
     engine = CheckpointEngineRegistry.new("gloo", bucket_size=16, is_master=True)
     assert isinstance(engine, GlooCheckpointEngine)
@@ -84,7 +84,7 @@ def test_every_sampler_gets_every_weight_at_every_update() -> None:
 
 
 def test_one_actor_sends_and_the_others_make_their_part_of_every_weight() -> None:
-    from rest_verl.cpu.checkpoint_engine import GlooCheckpointEngine
+    from rest_verl.integration.cpu.checkpoint_engine import GlooCheckpointEngine
 
     address = {"host": "h", "port": 1}
     actors, samplers = GlooCheckpointEngine.build_topology(3, 2, [address, {}, {}, {}, {}])
@@ -100,7 +100,7 @@ def test_one_actor_sends_and_the_others_make_their_part_of_every_weight() -> Non
 
 
 def test_a_sampler_that_is_not_connected_says_so() -> None:
-    from rest_verl.cpu.checkpoint_engine import GlooCheckpointEngine
+    from rest_verl.integration.cpu.checkpoint_engine import GlooCheckpointEngine
 
     with pytest.raises(AssertionError, match="before init_process_group"):
         asyncio.run(anext(GlooCheckpointEngine(bucket_size=16).receive_weights()))

@@ -8,10 +8,10 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
-from rest_verl import vllm_plugin
-from rest_verl.cpu.device_module import device_module
-from rest_verl.cpu.sampler_check import CORRELATION, check_sampler
-from rest_verl.cpu.vllm_weights import keep_weights_in_place
+from rest_verl.integration import vllm_plugin
+from rest_verl.integration.cpu.device_module import device_module
+from rest_verl.integration.cpu.sampler_check import CORRELATION, check_sampler
+from rest_verl.integration.cpu.vllm_weights import keep_weights_in_place
 
 CPU = torch.device("cpu")
 
@@ -46,7 +46,7 @@ def test_the_device_keeps_the_random_state():
 
 
 def test_the_platform_answers():
-    from rest_verl.cpu.platform import PlatformCPU
+    from rest_verl.integration.cpu.platform import PlatformCPU
 
     platform = PlatformCPU()
     assert (platform.device_name, platform.device_module) == ("cpu", device_module)
@@ -65,7 +65,7 @@ def test_the_platform_answers():
 
 
 def test_the_platform_starts_a_workers_process_group(monkeypatch):
-    from rest_verl.cpu.platform import PlatformCPU
+    from rest_verl.integration.cpu.platform import PlatformCPU
 
     started = []
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: bool(started))
@@ -88,15 +88,15 @@ def test_vllms_plugin_does_nothing_elsewhere(monkeypatch, platform):
     monkeypatch.delenv("VERL_PLATFORM", raising=False)
     if platform is not None:
         monkeypatch.setenv("VERL_PLATFORM", platform)
-    monkeypatch.delitem(sys.modules, "rest_verl.cpu.vllm_weights")
+    monkeypatch.delitem(sys.modules, "rest_verl.integration.cpu.vllm_weights")
     vllm_plugin.register()
-    assert "rest_verl.cpu.vllm_weights" not in sys.modules
+    assert "rest_verl.integration.cpu.vllm_weights" not in sys.modules
 
 
 def test_vllms_plugin_on_a_cpu(monkeypatch):
     calls = []
     weights = SimpleNamespace(keep_weights_in_place=lambda: calls.append("called"))
-    monkeypatch.setitem(sys.modules, "rest_verl.cpu.vllm_weights", weights)
+    monkeypatch.setitem(sys.modules, "rest_verl.integration.cpu.vllm_weights", weights)
     monkeypatch.setenv("VERL_PLATFORM", " CPU ")
     vllm_plugin.register()
     assert calls == ["called"]

@@ -3,7 +3,11 @@
 import pytest
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer, ReplayBufferAsync
 
-from rest_verl.cpu.replay_buffer import POLL_SECONDS, QuickReplayBuffer, QuickReplayBufferAsync
+from rest_verl.integration.cpu.replay_buffer import (
+    POLL_SECONDS,
+    QuickReplayBuffer,
+    QuickReplayBufferAsync,
+)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rest_verl.viewing import read_metrics
-from rest_verl.viewing.metrics import gap_remarks, load_metrics, parse_metrics, ranges, series
+from rest_verl.viewing.report import read_metrics
+from rest_verl.viewing.report.metrics import (
+    gap_remarks,
+    load_metrics,
+    parse_metrics,
+    ranges,
+    series,
+)
 
 
 @pytest.mark.parametrize(

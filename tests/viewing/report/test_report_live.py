@@ -13,10 +13,10 @@ pytest.importorskip("rich", reason="the live view needs rich")
 
 from rich.console import Console
 
-from rest_verl.viewing import live
-from rest_verl.viewing.live import blocks, frame, is_complete, watch
-from rest_verl.viewing.report_command import add_report
-from rest_verl.viewing.sources import Run
+from rest_verl.viewing.report import live
+from rest_verl.viewing.report.command import add_report
+from rest_verl.viewing.report.live import blocks, frame, is_complete, watch
+from rest_verl.viewing.report.sources import Run
 
 
 def run_of(last: int, total: int, name: str = "run") -> Run:

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rest_verl.viewing.bounds import weights_at_bounds
-from rest_verl.viewing.change import change
-from rest_verl.viewing.remarks import remarks
+from rest_verl.viewing.report.bounds import weights_at_bounds
+from rest_verl.viewing.report.change import change
+from rest_verl.viewing.report.remarks import remarks
 
 STEPS = 40
 

@@ -14,7 +14,7 @@ from rest_verl.algorithm.presets import PRESETS
 from rest_verl.algorithm.weighting import token_weights
 from rest_verl.viewing.palette import DARK, LIGHT
 from rest_verl.viewing.text import visible_text
-from rest_verl.viewing.view_page import write_page
+from rest_verl.viewing.tokens.page import write_page
 
 
 class Opened:

@@ -20,9 +20,9 @@ from token_samples import (
     view_of,
 )
 
-from rest_verl.viewing.view_commands import add_view
-from rest_verl.viewing.view_entropy import load_model, response_entropy
-from rest_verl.viewing.view_terminal import print_view
+from rest_verl.viewing.tokens.command import add_view
+from rest_verl.viewing.tokens.entropy import load_model, response_entropy
+from rest_verl.viewing.tokens.terminal import print_view
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from token_samples import HOSTILE, SAMPLES, page_payload, unpacked, view_of
 
 from rest_verl.algorithm.presets import PRESETS
 from rest_verl.viewing.text import visible_text
-from rest_verl.viewing.view_page import render_page, write_page
+from rest_verl.viewing.tokens.page import render_page, write_page
 
 
 @pytest.fixture(scope="module")

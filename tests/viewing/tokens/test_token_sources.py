@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from rest_verl.viewing.view_sources import Rollout, read_rollouts, read_texts
+from rest_verl.viewing.tokens.rollout import Rollout
+from rest_verl.viewing.tokens.sources import read_rollouts, read_texts
 
 LINE = {"input": "Q", "output": "A", "gts": {"x": 1}, "score": -2.0, "step": 36, "uid": "u_1_0"}
 

@@ -11,9 +11,9 @@ from rest_verl.algorithm.regions import RegionLabeler
 from rest_verl.algorithm.vocabulary import Vocabulary
 from rest_verl.algorithm.weighting import token_weights
 from rest_verl.viewing.text import visible_text
-from rest_verl.viewing.tokens import NUM_STOPS, build_view
-from rest_verl.viewing.tokens_text import shown_tokens
-from rest_verl.viewing.view_sources import Rollout
+from rest_verl.viewing.tokens.rollout import Rollout
+from rest_verl.viewing.tokens.text import shown_tokens
+from rest_verl.viewing.tokens.view import NUM_STOPS, build_view
 
 ONE_BYTE = Vocabulary(
     tokens=tuple(bytes([byte]) for byte in range(256)), end_ids=frozenset(), pad_id=None

@@ -12,8 +12,8 @@ import numpy as np
 from toy_tokenizers import byte_level
 
 from rest_verl.algorithm.weighting import ReSTConfig
-from rest_verl.viewing.tokens import TokenView, build_view
-from rest_verl.viewing.view_sources import Rollout
+from rest_verl.viewing.tokens.rollout import Rollout
+from rest_verl.viewing.tokens.view import TokenView, build_view
 
 GOOD = (
     "<think> look it up </think>\n<tool_call>\n"

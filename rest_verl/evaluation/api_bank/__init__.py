@@ -1,0 +1,1 @@
+"""API-Bank, as ToolRL and ResT evaluate it."""

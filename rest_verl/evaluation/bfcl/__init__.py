@@ -1,0 +1,1 @@
+"""BFCL: rows, verdicts as the official checkers give them, accuracies and result files."""

@@ -1,0 +1,1 @@
+"""Reading and writing files whole: JSON lines in, nothing half-written out."""

@@ -1,0 +1,37 @@
+"""verl's advantage estimator `rest`: group-relative advantages behind verl's signature."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from rest_verl.algorithm.advantage import rest_advantage
+
+# Shape letters: B responses, T response tokens.
+
+
+def verl_advantage(
+    token_level_rewards: Tensor,
+    response_mask: Tensor,
+    index: np.ndarray | None = None,
+    config: Any = None,
+    **_: Any,
+) -> tuple[Tensor, Tensor]:
+    """`rest_advantage` as verl calls an estimator; other estimators' inputs are left alone.
+
+    Args:
+        token_level_rewards: Rewards, (B, T).
+        response_mask: 1 where the policy sampled the token, (B, T).
+        index: verl's `uid` of each response.
+        config: verl's `algorithm` section; `norm_adv_by_std_in_grpo` is read from it (default
+            True).
+
+    Raises:
+        ValueError: `index` is missing.
+    """
+    if index is None:
+        raise ValueError("the estimator rest compares responses of one prompt: the batch lacks uid")
+    norm_by_std = True if config is None else config.get("norm_adv_by_std_in_grpo", True)
+    return rest_advantage(token_level_rewards, response_mask, index, norm_by_std=norm_by_std)

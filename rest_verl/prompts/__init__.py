@@ -1,0 +1,1 @@
+"""What a model is shown of its tools, and in which form it is asked to answer."""

@@ -1,0 +1,1 @@
+"""What a model writes: tool calls in text. Imports no other room."""

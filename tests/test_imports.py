@@ -1,0 +1,141 @@
+"""Which room of the package may import which: the table, and the code held to it.
+
+CONTRIBUTING.md shows this table as a picture. Imports inside functions count as well: they save
+time at start-up, not a dependency.
+"""
+
+import ast
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "rest_verl"
+
+ROOMS: dict[str, set[str]] = {
+    "syntax": set(),
+    "files": set(),
+    "algorithm": set(),
+    "rewards": {"syntax"},
+    "prompts": set(),
+    "environments": {"syntax", "prompts", "files"},
+    "planning": set(),
+    "data": {"syntax", "files", "prompts", "rewards", "environments"},
+    "integration": {
+        "files", "prompts", "algorithm", "rewards", "environments", "planning",
+    },
+    "evaluation": {"syntax", "files", "prompts", "environments", "integration"},
+    "evaluation.bfcl": {"files", "prompts", "data", "environments", "evaluation"},
+    "evaluation.api_bank": {"syntax", "data", "evaluation"},
+    "viewing": set(),
+    "viewing.tokens": {"syntax", "algorithm", "integration", "viewing"},
+    "viewing.report": {"algorithm", "viewing"},
+    "plugin": {"integration", "environments"},
+    "cli": {"integration", "evaluation.commands", "viewing.tokens", "viewing.report"},
+    "evaluation.commands": {
+        "files", "data", "integration", "evaluation", "evaluation.bfcl", "evaluation.api_bank",
+    },
+}  # fmt: skip
+"""Room -> the rooms that it may import, besides itself. A module's room is the longest name here
+that its own begins with."""
+
+VERL = {"verl", "ray", "transfer_queue"}
+MAY_IMPORT_VERL = {"integration", "plugin"}
+ROOT_MODULES = {"__init__.py", "plugin.py", "cli.py", "py.typed"}
+
+
+def module_name(path: Path) -> str:
+    """Within the package: `algorithm.loss`; a package's own name for its `__init__`."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imports(path: Path) -> set[str]:
+    """All modules imported anywhere in the file; `from a import b` is a.b if that is a module."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            assert node.module is not None
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                is_module = inner.removeprefix("rest_verl.") in MODULES
+                found.add(inner if is_module else node.module)
+    return found
+
+
+def own_imports(path: Path) -> set[str]:
+    """The modules of this package among them, named within it."""
+    return {
+        name.removeprefix("rest_verl.") for name in imports(path) if name.startswith("rest_verl.")
+    }
+
+
+def room_of(module: str) -> str | None:
+    """The room that a module lies in; None for the package's own `__init__` and `config`."""
+    inside = [room for room in ROOMS if module == room or module.startswith(f"{room}.")]
+    return max(inside, key=len, default=None)
+
+
+def test_every_module_has_a_room() -> None:
+    roomless = {name for name in MODULES if room_of(name) is None}
+    assert roomless == {"", "config"}
+    assert not {room for room in ROOMS if room not in map(room_of, MODULES)}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_what_the_table_says(room: str) -> None:
+    wrong = {
+        f"{name} imports {other}"
+        for name, path in MODULES.items()
+        if room_of(name) == room
+        for other in own_imports(path)
+        if room_of(other) not in {room, *ROOMS[room]}
+    }
+    assert not wrong
+
+
+def test_the_table_allows_nothing_that_nobody_needs() -> None:
+    used: dict[str, set[str]] = {room: set() for room in ROOMS}
+    for name, path in MODULES.items():
+        room = room_of(name)
+        if room is not None:
+            used[room] |= {other for other in map(room_of, own_imports(path)) if other} - {room}
+    unused = {room: allowed - used[room] for room, allowed in ROOMS.items()}
+    assert {room: rooms for room, rooms in unused.items() if rooms} == {}
+
+
+def test_no_circle_among_rooms() -> None:
+    try:
+        tuple(TopologicalSorter(ROOMS).static_order())
+    except CycleError as error:
+        pytest.fail(f"rooms import each other: {' → '.join(error.args[1])}")
+
+
+def test_no_circle_among_modules() -> None:
+    graph = {name: own_imports(path) & MODULES.keys() for name, path in MODULES.items()}
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(f"modules import each other: {' → '.join(error.args[1])}")
+
+
+def test_only_the_integration_asks_verl() -> None:
+    wrong = {
+        f"{name} imports {other}"
+        for name, path in MODULES.items()
+        if room_of(name) not in MAY_IMPORT_VERL
+        for other in imports(path)
+        if other.partition(".")[0] in VERL
+    }
+    assert not wrong
+
+
+def test_the_root_holds_the_entry_points_only() -> None:
+    files = {path.name for path in PACKAGE.iterdir() if path.is_file()}
+    assert files == ROOT_MODULES
