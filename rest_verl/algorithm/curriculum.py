@@ -9,23 +9,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from rest_verl.algorithm.config import ReSTConfig
 from rest_verl.algorithm.regions import Region
 
 # Shape letters: R regions; `…` any leading axes.
 
 
-def scheduled_weights(
-    base: Tensor,
-    clock: float | Tensor,
-    *,
-    w_min: float,
-    w_max: float,
-    alpha_format: float,
-    alpha_args: float,
-    alpha_think: float,
-    cap_args: float | None = None,
-    cap_think: float | None = None,
-) -> Tensor:
+def scheduled_weights(base: Tensor, clock: float | Tensor, config: ReSTConfig) -> Tensor:
     """Region weights at one moment of training, before normalisation.
 
     FORMAT falls to no less than `w_min`; ARGS, THINK and TEXT rise to no more than their cap; NAME
@@ -36,34 +26,28 @@ def scheduled_weights(
         base: Base weights, (…, R), each 0 or in [w_min, w_max].
         clock: Progress in [0, 1], or the step, whichever the alphas are per unit of; one number, or
             (…, 1) of the dtype and on the device of `base`.
-        w_min: Lower bound of every region.
-        w_max: Upper bound of every region.
-        alpha_format: Fall of FORMAT per unit of the clock, not negative.
-        alpha_args: Rise of ARGS per unit of the clock, not negative.
-        alpha_think: Rise of THINK and TEXT per unit of the clock, not negative.
-        cap_args: Upper bound of ARGS; None: `w_max`.
-        cap_think: Upper bound of THINK and TEXT; None: `w_max`.
+        config: Its bounds, alphas and caps.
 
     Returns:
         Weights, (…, R), of the leading axes of `base` and `clock` together, and of the dtype and on
         the device of `base`.
     """
-    think_top = w_max if cap_think is None else cap_think
+    think_top = config.w_max if config.cap_think is None else config.cap_think
     slope = {
-        Region.FORMAT: -alpha_format,
+        Region.FORMAT: -config.alpha_format,
         Region.NAME: 0.0,
-        Region.ARGS: alpha_args,
-        Region.THINK: alpha_think,
-        Region.TEXT: alpha_think,
+        Region.ARGS: config.alpha_args,
+        Region.THINK: config.alpha_think,
+        Region.TEXT: config.alpha_think,
     }
     top = {
-        Region.FORMAT: w_max,
-        Region.NAME: w_max,
-        Region.ARGS: w_max if cap_args is None else cap_args,
+        Region.FORMAT: config.w_max,
+        Region.NAME: config.w_max,
+        Region.ARGS: config.w_max if config.cap_args is None else config.cap_args,
         Region.THINK: think_top,
         Region.TEXT: think_top,
     }
     slope_R = base.new_tensor([slope[region] for region in Region])
     top_R = base.new_tensor([top[region] for region in Region])
-    moved = torch.minimum((base + slope_R * clock).clamp_min(w_min), top_R)
+    moved = torch.minimum((base + slope_R * clock).clamp_min(config.w_min), top_R)
     return torch.where(base == 0, base, moved)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rest_verl.algorithm.presets import ReSTConfig
+from rest_verl.algorithm.config import ReSTConfig
 from rest_verl.algorithm.weighting import PerRow, token_weights
 
 # Shape letters: B responses, T response tokens.

@@ -15,7 +15,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from yaml import YAMLError
 
-from rest_verl.algorithm.presets import refuse_unknown_options
+from rest_verl.algorithm.config import refuse_unknown_options
 from rest_verl.algorithm.weighting import ReSTConfig
 from rest_verl.integration.agent_loops.options import tool_environment_options
 from rest_verl.integration.names import TRAINERS

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from rest_verl.integration.chosen_platform import runs_on_cpu
 from rest_verl.integration.registries import registrations
+from rest_verl.integration.when_imported import FAILURES
 
 PACKAGES = ("verl", "torch", "vllm", "transformers", "ray", "tensordict", "TransferQueue")
 VERL_VERSION = "0.9.1"
@@ -63,7 +64,10 @@ def check_plugin() -> Finding:
         return Finding(name=name, ok=False, detail="no verl.plugins entry point", mend=INSTALL)
     try:
         ours[0].load()
-    except Exception as error:  # whatever an import can raise is what the user has to see
+        error = next(iter(FAILURES.values()), None)
+    except Exception as raised:  # whatever an import can raise is what the user has to see
+        error = raised
+    if error is not None:
         detail = f"import failed: {type(error).__name__}: {error}"
         return Finding(name=name, ok=False, detail=detail, mend="mend the import named here")
     return Finding(name=name, ok=True, detail="imports")

@@ -24,11 +24,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from rest_verl.integration.agent_loops.options import tool_environment_options
 from rest_verl.integration.checks import check_arguments, check_config, uses_rest
 from rest_verl.integration.overrides import check_values, composition_error, refuse_near_misses
+from rest_verl.integration.provenance import settle_users_own
 from rest_verl.integration.reward_options import reward_config_from
 
 PROGRAM = "verl.trainer.main_ppo"
@@ -101,7 +102,12 @@ def _compose(folder: Path, name: str, *overrides: str) -> DictConfig:
 
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(folder.resolve()), job_name="main_ppo", version_base=None):
-        return compose(name, overrides=list(overrides))
+        config = compose(name, overrides=list(overrides), return_hydra_config=True)
+        if OmegaConf.select(config, "hydra.callbacks.rest_verl") is not None:
+            settle_users_own(config, name, overrides)
+    with open_dict(config):
+        del config["hydra"]
+    return config
 
 
 def check_ours(config: DictConfig) -> None:

@@ -10,11 +10,9 @@ from omegaconf import DictConfig
 from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
-from rest_verl.integration.reward_options import reward_config_from
+from rest_verl.integration.reward_options import reward_config_from, schedule_step
+from rest_verl.integration.validation_mark import VALIDATION_MARK
 from rest_verl.rewards import tool_call_reward
-
-VALIDATION_MARK = "rest_validation"
-"""Column that the `rest_*` trainers add to validation batches."""
 
 VALIDATION_SPLITS = frozenset({"validation", "val", "test"})
 
@@ -22,8 +20,7 @@ VALIDATION_SPLITS = frozenset({"validation", "val", "test"})
 def is_validation(row: dict[str, Any]) -> bool:
     """True for a row that a `rest_*` trainer marked, or whose `extra_info.split` says so.
 
-    The second is for other trainers: verl tells a reward manager the step, but not whether it
-    validates.
+    The second is for other trainers.
     """
     split = (row.get("extra_info") or {}).get("split")
     return bool(row.get(VALIDATION_MARK)) or split in VALIDATION_SPLITS
@@ -39,6 +36,7 @@ class ReSTRewardManager(RewardManagerBase):
     ) -> None:
         super().__init__(config, tokenizer, compute_score)
         self.reward_config = reward_config_from(config)
+        self.schedule_step = schedule_step(config)
 
     async def run_single(self, data: DataProto) -> dict[str, Any]:
         """One session → {"reward_score", "reward_extra_info"}; never raises on model text."""
@@ -51,7 +49,7 @@ class ReSTRewardManager(RewardManagerBase):
             result = tool_call_reward(
                 response,
                 row["reward_model"]["ground_truth"],
-                step=None if is_validation(row) else int(row["global_steps"]),
+                step=None if is_validation(row) else self.schedule_step(int(row["global_steps"])),
                 config=self.reward_config,
             )
         except ValueError as error:  # the data's fault: say which row

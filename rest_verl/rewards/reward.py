@@ -47,7 +47,7 @@ class RewardResult:
 def tool_call_reward(
     response: str,
     ground_truth: str,
-    step: int | None = None,
+    step: float | None = None,
     config: RewardConfig = RewardConfig.preset("toolrl"),  # noqa: B008 (frozen)
 ) -> RewardResult:
     """Score one answer by rule (method, section 5; ``docs/rewards.md``).

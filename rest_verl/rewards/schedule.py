@@ -35,7 +35,8 @@ class RewardConfig:
     """``none``: the scale is fixed. ``dynamic``: it moves from form to correctness (the released
     code's constants, so the bounds above stay at their defaults)."""
     horizon: int = 150
-    """Steps in which ``dynamic`` reaches its end (released code: 150)."""
+    """Steps in which ``dynamic`` reaches its end (released code: 150). verl's reward manager `rest`
+    counts by the run's clock instead unless it is set there."""
 
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, self.fixed_scale)):
@@ -82,7 +83,7 @@ class RewardConfig:
         """The scale without a schedule, on which validation is always scored."""
         return Scale(self.format_max, self.format_min, self.correctness_max, self.correctness_min)
 
-    def scale(self, step: int | None = None) -> Scale:
+    def scale(self, step: float | None = None) -> Scale:
         """The scale at a training step (from 0), or the fixed one for None.
 
         With ``dynamic``, p = step / horizon: form between −2 + 2p (to −1 at most) and 2 − p (to 1

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from rest_verl import config as config_package
-from rest_verl.algorithm.presets import PRESETS, ReSTConfig
+from rest_verl.algorithm.config import ReSTConfig
+from rest_verl.algorithm.presets import PRESETS
 
 GROUP = Path(config_package.__file__).parent / "rest"
 GAMMAS = ("gamma_format", "gamma_name", "gamma_args", "gamma_think", "gamma_text")

@@ -8,7 +8,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from rest_verl.algorithm.presets import PRESETS, ReSTConfig
+from rest_verl.algorithm.config import ReSTConfig
+from rest_verl.algorithm.presets import PRESETS
 from rest_verl.integration.checks import (
     INCOMPATIBLE_ESTIMATORS,
     WEIGHTED_LOSS_MODES,

@@ -9,16 +9,21 @@ import torch
 from omegaconf import OmegaConf
 from recorded_batch import REWARDS, TAGS, recorded_batch
 from tensordict import NonTensorData, NonTensorStack, TensorDict
+from torch.nn.utils.rnn import pad_sequence
 from toy_tokenizers import byte_level
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
+from verl.trainer.ppo.rollout_corr_helper import SUPPORTED_ROLLOUT_RS_OPTIONS
 from verl.trainer.ppo.v1 import trainer_base
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl_loss_path import COLUMN, compose_verl, jagged
 
+from rest_verl.algorithm.clock import Clock
 from rest_verl.algorithm.regions import RegionLabeler
+from rest_verl.algorithm.weighting import EntropyMemory, ReSTConfig, token_weights
 from rest_verl.integration import trainer
 from rest_verl.integration.checks import INCOMPATIBLE_ESTIMATORS, check_config
+from rest_verl.integration.labelling import BackgroundLabels
 
 BATCH = recorded_batch()
 UIDS = ["a"] * 4 + ["b"] * 4
@@ -85,11 +90,13 @@ def advantage_step(cls, monkeypatch, *settings: str, keys=KEYS) -> Queue:
     monkeypatch.setattr(trainer, "tq", queue)
     instance = cls.__new__(cls)
     instance.config = config
-    instance.global_steps, instance.total_training_steps = 40, 100
+    instance.global_steps = 40
     instance.timing_raw = {}
     if cls is ReSTTrainer:
         instance.rest_config = check_config(config)
-        instance.labeler = RegionLabeler(byte_level(TAGS))
+        instance.labels = BackgroundLabels(RegionLabeler(byte_level(TAGS)))
+        instance.clock = Clock(horizon=100)
+        instance.memory = EntropyMemory(share=instance.rest_config.entropy_ema)
     instance._compute_advantage(meta(keys), {})
     return queue
 
@@ -163,23 +170,43 @@ def test_rollout_correction_by_sequence_is_multiplied(monkeypatch):
         torch.testing.assert_close(queue.rows(COLUMN)[i], weights * ratio)
 
 
-def test_rejected_tokens_weigh_nothing_and_the_rest_has_mean_one(monkeypatch):
+# verl's ways to reject -> bounds under which they reject a part of the recorded batch
+REJECTIONS = {
+    "token_k1": "0.5_1.5",
+    "token_k2": "0.02",
+    "token_k3": "0.02",
+    "seq_sum_k1": "0.2_5.0",
+    "seq_sum_k2": "10.0",
+    "seq_sum_k3": "10.0",
+    "seq_mean_k1": "0.95_1.05",
+    "seq_mean_k2": "0.25",
+    "seq_mean_k3": "0.5",
+    "seq_max_k2": "3.0",
+    "seq_max_k3": "6.0",
+}
+
+
+@pytest.mark.parametrize("way", sorted(SUPPORTED_ROLLOUT_RS_OPTIONS))
+def test_what_is_rejected_weighs_nothing_and_changes_no_label(monkeypatch, way):
+    """Labels come from all that was sampled, entropies and weights from what is kept."""
     queue = advantage_step(
         ReSTTrainer,
         monkeypatch,
         GRPO,
-        "algorithm.rollout_correction.rollout_rs=token_k1",
-        "algorithm.rollout_correction.rollout_rs_threshold=0.5_1.5",
+        f"algorithm.rollout_correction.rollout_rs={way}",
+        f"algorithm.rollout_correction.rollout_rs_threshold={REJECTIONS[way]}",
     )
-    num_rejected = 0
-    for row, kept, mask in zip(
-        queue.rows(COLUMN), queue.rows("response_mask"), BATCH.masks, strict=True
-    ):
-        num_rejected += int((mask & ~kept.bool()).sum())
-        assert row[~kept.bool()].abs().sum() == 0
-        if kept.any():
-            assert row[kept.bool()].mean().item() == pytest.approx(1.0, abs=1e-6)
-    assert num_rejected > 5
+    kept = pad_sequence(queue.rows("response_mask"), batch_first=True).bool()
+    sampled = pad_sequence(BATCH.masks, batch_first=True)
+    assert 0 < (sampled & ~kept).sum() < sampled.sum()
+    regions = pad_sequence(BATCH.regions, batch_first=True, padding_value=-1)
+    expected, _ = token_weights(
+        regions.masked_fill(~kept, -1),
+        pad_sequence(float32(BATCH.entropies), batch_first=True),
+        progress=0.4,
+        config=ReSTConfig.preset("paper"),
+    )
+    torch.testing.assert_close(pad_sequence(queue.rows(COLUMN), batch_first=True), expected)
 
 
 def test_dr_grpos_advantages_keep_each_responses_total(monkeypatch):

@@ -9,8 +9,9 @@ import torch
 from omegaconf import OmegaConf
 from verl import DataProto
 
-from rest_verl.integration.reward_manager import VALIDATION_MARK, ReSTRewardManager, is_validation
+from rest_verl.integration.reward_manager import ReSTRewardManager, is_validation
 from rest_verl.integration.reward_options import reward_config_from
+from rest_verl.integration.validation_mark import VALIDATION_MARK
 from rest_verl.rewards import RewardConfig
 
 CALL = {"name": "add", "parameters": {"x": 1}}

@@ -28,7 +28,7 @@ _TINY = "tests/end_to_end/test_tiny_run.py::test_the_summary_and_the_report_are_
 _TALKS = "tests/end_to_end/test_multi_turn_run.py::test_rollouts_are_multi_turn_and_dumped"
 _ROWS = "tests/data/test_multi_turn_scripts.py::test_"
 _GPU = "tests/recipes/test_gpu_scripts.py::test_"
-_EVALUATE = "tests/evaluation/test_evaluate_commands.py::test_"
+_EVALUATE = "tests/evaluation/commands/test_evaluate_runs.py::test_"
 
 TABLE = {
     "pip install *": How(Kind.NOT_HERE, "would change the environment that the tests run in"),

@@ -1,9 +1,11 @@
 """Says where region weights stand at their bounds, from the logged entropies and shares."""
 
-import math
 from collections.abc import Sequence
 
-from rest_verl.algorithm.presets import ReSTConfig
+import torch
+
+from rest_verl.algorithm.config import ReSTConfig
+from rest_verl.algorithm.scaling import base_weights
 from rest_verl.viewing.palette import REGION_NAMES
 from rest_verl.viewing.report.change import LEAST_STEPS, Remark, edge
 from rest_verl.viewing.report.metrics import Record
@@ -76,20 +78,11 @@ def _has_spread(records: Sequence[Record]) -> bool:
 
 def _bounds_touched(parts: dict[str, tuple[float, float]], config: ReSTConfig) -> dict[str, str]:
     """Region to the bound that its weight is clipped to, from (entropy, token share) by region."""
-    weights = {}
-    for region, (entropy, share) in parts.items():
-        floored = max(entropy, config.entropy_floor)
-        inverse = config.entropy_rule == "inverse"
-        weights[region] = (1 / floored if inverse else -1 / math.expm1(-floored)), share
-    mean = sum(weight * share for weight, share in weights.values())
-    if mean <= 0:
-        return {}
-    touched = {}
-    for region, (weight, _) in weights.items():
-        if getattr(config, f"gamma_{region}") is not None:
-            continue
-        if weight / mean <= config.w_min:
-            touched[region] = "w_min"
-        elif weight / mean >= config.w_max:
-            touched[region] = "w_max"
-    return touched
+    entropy, share = torch.tensor(list(parts.values()), dtype=torch.float64).T
+    weights = base_weights(entropy, share, config).tolist()
+    bounds = {config.w_min: "w_min", config.w_max: "w_max"}
+    return {
+        region: bounds[weight]
+        for region, weight in zip(parts, weights, strict=True)
+        if weight in bounds and getattr(config, f"gamma_{region}") is None
+    }

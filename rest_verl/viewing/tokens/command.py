@@ -56,7 +56,7 @@ def add_view(commands: Any) -> None:
 
 def view_tokens(arguments: argparse.Namespace) -> int:
     """Reads, weighs and shows."""
-    from rest_verl.algorithm.presets import ReSTConfig
+    from rest_verl.algorithm.config import ReSTConfig
     from rest_verl.viewing.tokens.entropy import EntropyModel, load_tokenizer
     from rest_verl.viewing.tokens.sources import newest_step, read_rollouts, read_texts
     from rest_verl.viewing.tokens.view import build_view

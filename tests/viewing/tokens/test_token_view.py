@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from token_samples import GOOD, SAMPLES, TOKENIZER, entropy_of, padded, rollout, view_of
 
-from rest_verl.algorithm.presets import PRESETS, ReSTConfig
+from rest_verl.algorithm.config import ReSTConfig
+from rest_verl.algorithm.presets import PRESETS
 from rest_verl.algorithm.regions import RegionLabeler
 from rest_verl.algorithm.vocabulary import Vocabulary
 from rest_verl.algorithm.weighting import token_weights

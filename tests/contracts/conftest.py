@@ -1,0 +1,17 @@
+"""What several contract tests need: verl's own training configuration, composed by Hydra."""
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def compose_verl():
+    """A function of the command line's overrides: the configuration that `main_ppo` would get."""
+    hydra = pytest.importorskip("hydra", reason="hydra is not installed")
+    from hydra.core.global_hydra import GlobalHydra
+
+    def composed(*overrides, **options):
+        GlobalHydra.instance().clear()
+        with hydra.initialize_config_module("verl.trainer.config", version_base=None):
+            return hydra.compose("ppo_trainer", overrides=list(overrides), **options)
+
+    return composed

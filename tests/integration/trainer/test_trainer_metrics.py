@@ -1,0 +1,79 @@
+"""The trainer's metrics of a step: the reward and its parts, and how verl joins mini-batches."""
+
+import pytest
+from tensordict import NonTensorData, NonTensorStack
+from trainer_in_memory import Queue, Trainer, batch, jagged
+
+from rest_verl.algorithm.regions import Region
+from rest_verl.algorithm.weighting import ReSTConfig
+from rest_verl.integration import trainer
+from rest_verl.integration.reward_metrics import reward_metrics
+
+
+def test_verl_joins_the_mini_batches_of_a_step_as_means():
+    """With `parameter_sync_step` > 1 the weights are made several times a step."""
+    from verl.trainer.ppo.v1.utils import MetricsAggregator
+
+    regions = [region.name.lower() for region in Region]
+    measures = ("entropy", "weight", "token_share", "weight_share")
+    means = [f"rest/{measure}/{region}" for measure in measures for region in regions]
+    means += ["rest/progress", "rest/zero_weight_share", "rest/staleness/mean"]
+    joined = MetricsAggregator()
+    for value, rows in ((1.0, 1), (4.0, 3), (2.0, 4)):
+        names = [*means, "rest/staleness/max"]
+        joined.add_step_metrics(dict.fromkeys(names, value), sample_count=rows)
+    expected = {**dict.fromkeys(means, (1 + 12 + 8) / 8), "rest/staleness/max": 4.0}
+    assert joined.get_aggregated_metrics() == expected
+
+
+# scores, parts, padding -> metrics, each with its reason
+REWARD_METRICS = [
+    ([1.0, 2.0], [], [False, False], {"reward/total/mean": 1.5}),  # a reward without parts
+    ([1.0, 2.0], [], [False, True], {"reward/total/mean": 1.0}),  # padding left out
+    ([1.0], [], [True], {}),  # nothing but padding
+    (
+        [3.0, -3.0],
+        [
+            {"reward_extra_info": {"score": 3.0, "format_ok": 1.0}},
+            {"reward_extra_info": {"score": -3.0, "format_ok": 0.0}},
+        ],
+        [False, False],
+        {"reward/total/mean": 0.0, "reward/format_ok/mean": 0.5},  # the score only as total
+    ),
+    (
+        [3.0, 1.0],
+        [{"reward_extra_info": {"calls": 2, "note": "text"}}, {"reward_extra_info": {}}],
+        [False, False],
+        # a part that a row lacks is averaged over the others; text is no number
+        {"reward/total/mean": 2.0, "reward/calls/mean": 2.0},
+    ),
+    (
+        [3.0, 1.0],
+        [{"turn_scores": []}, {"reward_extra_info": None}],
+        [False, False],
+        {"reward/total/mean": 2.0},  # verl's other fields
+    ),
+]
+
+
+@pytest.mark.parametrize(("scores", "fields", "padding", "expected"), REWARD_METRICS)
+def test_reward_metrics(scores, fields, padding, expected):
+    assert reward_metrics(scores, fields, padding) == expected
+
+
+def test_reward_metrics_come_from_the_queue(monkeypatch):
+    infos = [{"reward_extra_info": {"format_ok": value}} for value in (1.0, 0.0, 1.0)]
+    queue = Queue(
+        rm_scores=jagged([[0.0, 4.0], [-3.0], [9.0]]),
+        extra_fields=NonTensorStack(*map(NonTensorData, infos)),
+    )
+    monkeypatch.setattr(trainer, "tq", queue)
+    meta = batch()
+    meta.tags[2]["is_padding"] = True
+    metrics: dict = {}
+    Trainer(ReSTConfig())._compute_metrics(meta, metrics, {})
+    assert metrics == {
+        "critic/score/mean": 0.0,
+        "reward/total/mean": 0.5,
+        "reward/format_ok/mean": 0.5,
+    }
