@@ -24,6 +24,7 @@ from typing import Any
 import torch
 from common import write_json
 from labelling import TextMaker
+from scale import measure_scale, scale_table
 from training_step import (
     REST_PHASES,
     SHAPES,
@@ -159,6 +160,7 @@ def main() -> None:
         shape = replace(shape, **{name: size for name, size in given.items() if size is not None})
         result = measure(shape, device, options.steps)
         print_setting(result)
+        result["scale"] = measure_scale()
     write_json(options.output, result)
 
     step_seconds = statistics.median(result["step_seconds"])
@@ -173,10 +175,12 @@ def main() -> None:
     )
     if "devices_at_limit" in result:
         print(
-            f"The trainer weighs the rows of all devices in one process: on n devices with as many "
-            f"rows each,\nthe share is about n times that, below {LIMIT:.0%} up to "
+            "With the labels, which the trainer makes while the devices compute: on n devices with "
+            f"as many rows\neach, the share is about n times that, below {LIMIT:.0%} up to "
             f"n = {result['devices_at_limit']:,}."
         )
+    if "scale" in result:
+        print("\n" + scale_table(result["scale"]))
     print(f"\nwritten to {options.output}")
 
 

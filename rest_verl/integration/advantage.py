@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
+from verl.trainer.ppo.core_algos import register_adv_est
 
 from rest_verl.algorithm.advantage import rest_advantage
 
 # Shape letters: B responses, T response tokens.
 
 
+@register_adv_est("rest")
 def verl_advantage(
     token_level_rewards: Tensor,
     response_mask: Tensor,

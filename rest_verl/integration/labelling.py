@@ -10,33 +10,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol
 
 import numpy as np
 from tensordict import TensorDict
 
-from rest_verl.algorithm.regions import RegionLabeler
-
 # Shape letters: B responses, T response tokens.
+
+
+class Labeler(Protocol):
+    """What a trainer asks for labels: `RegionLabeler`, or one of the user's own."""
+
+    def label_batch(self, responses: Any, response_mask: Any) -> np.ndarray:
+        """Regions of ids (B, T), int8, (B, T), -1 where the mask is 0."""
 
 
 class BackgroundLabels:
     """The labels of one batch at a time."""
 
-    def __init__(self, labeler: RegionLabeler) -> None:
-        self.labeler = labeler
+    def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rest-labels")
         self._keys: list[str] = []
         self._regions: Future[np.ndarray] | None = None
 
-    def start(self, keys: Sequence[str], sampled: TensorDict) -> None:
+    def start(self, labeler: Labeler, keys: Sequence[str], sampled: TensorDict) -> None:
         """Begins with the batch of these keys.
 
         Args:
+            labeler: Makes the labels.
             keys: verl's keys of the rows.
             sampled: Jagged `responses` and `response_mask`, as sampled.
         """
         self._keys = list(keys)
-        self._regions = self._pool.submit(self._label, sampled)
+        self._regions = self._pool.submit(label, labeler, sampled)
 
     def take(self, keys: Sequence[str]) -> np.ndarray | None:
         """Regions of the rows with these keys, int8, (B, T), -1 where not sampled; waits for them.
@@ -49,11 +55,8 @@ class BackgroundLabels:
         regions_BT, self._regions = self._regions.result(), None
         return regions_BT[[row[key] for key in keys]]
 
-    def _label(self, sampled: TensorDict) -> np.ndarray:
-        return label(self.labeler, sampled)
 
-
-def label(labeler: RegionLabeler, sampled: TensorDict) -> np.ndarray:
+def label(labeler: Labeler, sampled: TensorDict) -> np.ndarray:
     """Regions of jagged `responses` under the `response_mask` of what was sampled, (B, T)."""
     padded = sampled.to_padded_tensor()
     return labeler.label_batch(padded["responses"], padded["response_mask"])

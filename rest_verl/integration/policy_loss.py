@@ -7,13 +7,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from verl.trainer.ppo.core_algos import agg_loss
+from verl.trainer.ppo.core_algos import agg_loss, register_policy_loss
 
 from rest_verl.algorithm.loss import rest_policy_loss
 
 # Shape letters: B responses, T response tokens.
 
 
+@register_policy_loss("rest")
 def verl_policy_loss(
     old_log_prob: Tensor,
     log_prob: Tensor,

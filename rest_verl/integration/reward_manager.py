@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
+from verl.experimental.reward_loop.reward_manager.registry import register
 
 from rest_verl.integration.reward_options import reward_config_from, schedule_step
 from rest_verl.integration.validation_mark import VALIDATION_MARK
@@ -26,6 +27,7 @@ def is_validation(row: dict[str, Any]) -> bool:
     return bool(row.get(VALIDATION_MARK)) or split in VALIDATION_SPLITS
 
 
+@register("rest")
 class ReSTRewardManager(RewardManagerBase):
     """Scores the last response of a session; validation always on the fixed scale."""
 

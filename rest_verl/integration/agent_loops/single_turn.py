@@ -7,10 +7,11 @@ verl's own single-turn loop gives the chat template no tools. Rows of the prompt
 import json
 from typing import Any
 
-from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
+from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, register
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 
 
+@register("rest_single_turn")
 class ToolTemplateAgentLoop(SingleTurnAgentLoop):
     """One is made for each rollout, so a row's tools can live on the object."""
 

@@ -20,6 +20,7 @@ from verl.experimental.agent_loop.agent_loop import (
     AgentLoopBase,
     AgentLoopMetrics,
     AgentLoopOutput,
+    register,
 )
 from verl.experimental.agent_loop.tool_parser import ToolParser
 from verl.tools.schemas import OpenAIFunctionToolSchema
@@ -75,6 +76,7 @@ class _Rollout:
     server: ServerRecord = field(default_factory=ServerRecord)
 
 
+@register("rest_tool_env")
 class ToolEnvironmentLoop(AgentLoopBase):
     """Runs rows that name an environment; options: `ToolEnvironmentOptions`."""
 
