@@ -85,7 +85,10 @@ class VerlReader:
     def __init__(self, parser: Any, as_schema: Callable[[dict[str, Any]], Any]) -> None:
         self.parser = parser
         self.as_schema = as_schema
-        self.stop_token_ids: Sequence[int] = tuple(parser.stop_token_ids)
+        # gemma4's parser names an id that a tokenizer may lack: it is None then.
+        self.stop_token_ids: Sequence[int] = tuple(
+            id_ for id_ in parser.stop_token_ids if id_ is not None
+        )
 
     async def read(
         self,

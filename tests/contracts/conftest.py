@@ -1,5 +1,8 @@
 """What several contract tests need: verl's own training configuration, composed by Hydra."""
 
+from copy import deepcopy
+from functools import cache
+
 import pytest
 
 
@@ -9,9 +12,10 @@ def compose_verl():
     hydra = pytest.importorskip("hydra", reason="hydra is not installed")
     from hydra.core.global_hydra import GlobalHydra
 
+    @cache
     def composed(*overrides, **options):
         GlobalHydra.instance().clear()
         with hydra.initialize_config_module("verl.trainer.config", version_base=None):
             return hydra.compose("ppo_trainer", overrides=list(overrides), **options)
 
-    return composed
+    return lambda *overrides, **options: deepcopy(composed(*overrides, **options))

@@ -16,12 +16,9 @@ from verl.trainer.ppo import padding_utils
 from verl.trainer.ppo.v1 import trainer_base
 from verl.workers.utils.padding import response_to_nested
 
-from rest_verl.integration.trainer import (
-    WEIGHT_COLUMN,
-    reward_metrics,
-    sample_steps,
-    staleness_metrics,
-)
+from rest_verl.integration.reward_metrics import reward_metrics
+from rest_verl.integration.samples import sample_steps, staleness_metrics
+from rest_verl.integration.trainer import WEIGHT_COLUMN
 
 TAG = {"min_global_steps": 6, "max_global_steps": 8, "seq_len": 5}
 SAMPLE = {

@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import importlib
 import importlib.util
 import inspect
 import json
@@ -54,9 +55,9 @@ def example(request):
         for package in ("verl", "bfcl_eval", "mpmath"):
             if importlib.util.find_spec(package) is None:
                 pytest.skip(f"{package} is not installed")
-        # verl's module of agent loops is what brings rest_verl's own environments.
-
-        import rest_verl.plugin  # noqa: F401
+        importlib.import_module("rest_verl.plugin")
+        # With verl's module of agent loops come the environments of rest_verl.
+        importlib.import_module("verl.experimental.agent_loop.agent_loop")
     return request.param
 
 

@@ -46,9 +46,9 @@ def has(config, path):
 
 
 @pytest.mark.parametrize(("group", "name"), GROUPS)
-def test_a_group_composes_and_sets_verls_keys_only(compose_verl, group, name):
+def test_a_group_composes_and_sets_keys_of_verls_only(compose_verl, group, name):
     own = OmegaConf.load(FOLDER / group / f"{name}.yaml")
-    usual, composed = compose_verl(), compose_verl(f"+{group}={name}")
+    usual, composed = compose_verl(), compose_verl(f"+{group}={name}", return_hydra_config=True)
     touched = dict(leaves(own))
     assert touched
     for path, value in touched.items():
@@ -56,17 +56,14 @@ def test_a_group_composes_and_sets_verls_keys_only(compose_verl, group, name):
         assert OmegaConf.select(composed, path) == value
     for path in OURS:
         assert not OmegaConf.select(usual, path)
+    # A preset brings a check, which passes it.
+    assert len(Callbacks(composed).callbacks) == (group == "rest")
+    if group == "rest":
+        check_config(composed)
 
 
 def test_both_groups_are_found():
     assert {group for group, _ in GROUPS} == {"rest", "tool_env"}
-
-
-@pytest.mark.parametrize("name", [name for group, name in GROUPS if group == "rest"])
-def test_a_preset_brings_a_check_that_passes_it(compose_verl, name):
-    config = compose_verl(f"+rest={name}", return_hydra_config=True)
-    check_config(config)
-    assert len(Callbacks(config).callbacks) == 1
 
 
 class Recorder(Mapping):

@@ -105,7 +105,7 @@ def keeps_its_promise(reading):
 @pytest.mark.parametrize("name", READERS)
 def test_a_broken_message_never_raises(name):
     reader, text = make_reader(name), CALLS.get(name, CALLS["hermes"])
-    for cut in range(len(text)):
+    for cut in range(0, len(text), 3):
         keeps_its_promise(read(reader, encode(text[:cut])))
         keeps_its_promise(read(reader, encode(text[cut:])))
     for wrong in ("[", "}", "null", "\x00", "<", '"'):

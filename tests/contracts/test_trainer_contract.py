@@ -3,9 +3,8 @@
 import ast
 import inspect
 import logging
-from unittest.mock import MagicMock
+from functools import cache
 
-import numpy as np
 import pytest
 
 pytest.importorskip("verl", reason="verl is not installed")
@@ -18,12 +17,13 @@ from verl.utils.debug import marked_timer
 
 import rest_verl.plugin  # noqa: F401 (verl loads it by itself where it is installed)
 from rest_verl.integration.names import TRAINERS
-from rest_verl.integration.reward_manager import VALIDATION_MARK
 from rest_verl.integration.trainer import ReSTMixin, ReSTTrainerSeparateAsync
 
 PARAMETERS = {
     "__init__": ["config"],
     "_init_tokenizer": [],
+    "_init_dataloader": [],
+    "_save_checkpoint": [],
     "_compute_old_log_prob": ["batch", "metrics"],
     "_compute_advantage": ["batch", "metrics"],
     "_compute_metrics": ["batch", "metrics", "timing_raw", "global_steps", "epoch"],
@@ -36,8 +36,10 @@ PARAMETERS = {
 READ = (
     "config",
     "global_steps",
+    "parameter_sync_step",
     "replay_buffer",
     "role_worker_mapping",
+    "steps_per_epoch",
     "timing_raw",
     "tokenizer",
     "total_training_steps",
@@ -64,12 +66,6 @@ def parent(name):
     return trainer_base.get_trainer_cls(name.removeprefix("rest_"))
 
 
-def without_init(cls, **attributes):
-    trainer = object.__new__(cls)
-    vars(trainer).update(attributes)
-    return trainer
-
-
 def own_functions(cls):
     return {name for name, value in vars(cls).items() if inspect.isfunction(value)}
 
@@ -83,56 +79,48 @@ def test_what_is_extended_is_there(name):
 
 def test_no_extended_method_is_missing_above():
     ours = own_functions(ReSTMixin) | own_functions(ReSTTrainerSeparateAsync)
-    assert ours - {"_write_weights"} == set(PARAMETERS)  # the exception is our own
+    assert {name for name in ours if hasattr(trainer_base.PPOTrainer, name)} == set(PARAMETERS)
 
 
-def calls_of(method):
-    """The calls `self.<method>(…)` in the source of verl's trainers."""
-    for module in (trainer_base, trainer_separate_async):
-        for node in ast.walk(ast.parse(inspect.getsource(module))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == f"self.{method}":
-                yield node
+@cache
+def calls():
+    """The calls in the source of verl's trainers, as (what is called, call)."""
+    trees = [ast.parse(inspect.getsource(m)) for m in (trainer_base, trainer_separate_async)]
+    nodes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [(ast.unparse(node.func), node) for node in nodes]
 
 
 @pytest.mark.parametrize("method", [name for name in PARAMETERS if name != "__init__"])
 def test_verls_calls_fit_our_signatures(method):
-    calls = list(calls_of(method))
-    assert calls
-    for call in calls:
+    found = [call for name, call in calls() if name == f"self.{method}"]
+    assert found
+    for call in found:
         keywords = {keyword.arg: None for keyword in call.keywords}
         ours = getattr(trainer_base.get_trainer_cls("rest_separate_async"), method)
         inspect.signature(ours).bind(None, *call.args, **keywords)
 
 
-def test_what_is_read_is_set_by_verl():
-    tree = ast.parse(inspect.getsource(trainer_base.PPOTrainer))
-    assigned = {
-        ast.unparse(node)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+def assigned(*classes):
+    """The attributes that the classes' own methods set on `self`."""
+    return {
+        node.attr
+        for cls in classes
+        for node in ast.walk(ast.parse(inspect.getsource(cls)))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and ast.unparse(node.value) == "self"
     }
-    assert {f"self.{name}" for name in READ} <= assigned
 
 
-def test_order_of_a_step():
-    """Entropies come before the weights, and nothing else writes the column before the update."""
-    trainer, batch = MagicMock(), MagicMock(extra_info={})
-    trainer.replay_buffer.sample.return_value = (batch, {})
-    trainer.use_reference_policy = trainer.use_critic = False
-    trainer.config.trainer.critic_warmup, trainer.global_steps = 0, 1
-    trainer_base.PPOTrainer._step_once(trainer, {}, {}, sample_batch_size=4)
-    steps = [
-        name for name, *_ in trainer.method_calls if name.startswith(("_comp", "_upd", "_bal"))
-    ]
-    assert steps == [
-        "_balance_batch",  # adds padding rows
-        "_compute_old_log_prob",
-        "_compute_advantage",
-        "_update_actor",
-    ]
-    (_, (given,), keywords) = trainer._update_actor.mock_calls[0]
-    assert given is trainer._compute_advantage.return_value  # what is returned is trained on
-    assert set(keywords) == {"metrics"}
+def test_what_is_read_is_set_by_verl():
+    assert set(READ) <= assigned(trainer_base.PPOTrainer)
+
+
+def test_no_attribute_of_ours_is_one_of_verls():
+    """But for the loader, which is replaced while validation runs."""
+    ours = assigned(ReSTMixin, ReSTTrainerSeparateAsync)
+    theirs = assigned(trainer_base.PPOTrainer, *map(parent, TRAINERS))
+    assert ours & theirs == {"val_dataloader"}
 
 
 @pytest.mark.parametrize("name", TRAINERS)
@@ -157,31 +145,11 @@ def test_registration():
         trainer_base.register_trainer("contract")(ReSTMixin)
 
 
-class Reached(Exception):
-    pass
-
-
-def test_validation_takes_whole_batches_from_the_loader(compose_verl, monkeypatch):
-    trainer = without_init(trainer_base.get_trainer_cls("rest_sync"), config=compose_verl())
-    loader = trainer.val_dataloader = [{"raw_prompt": np.array(["a", "b"], dtype=object)}]
-    make_tensordict, batches = trainer_base.tu.get_tensordict, []
-
-    def capture(batch):
-        batches.append(make_tensordict(batch))
-        raise Reached
-
-    monkeypatch.setattr(trainer_base.tu, "get_tensordict", capture)
-    with pytest.raises(Reached):
-        trainer._validate()
-    assert trainer.val_dataloader is loader
-    # The agent loop's worker takes a row's value from a NonTensorStack as `column[i].data`.
-    assert [row.data for row in batches[0].get(VALIDATION_MARK)] == [True, True]
-
-
 def test_actor_role_is_in_the_mapping(compose_verl):
     from rest_verl.integration.cpu.actor_worker import ACTOR_ROLES
 
-    trainer = without_init(parent("rest_separate_async"), config=compose_verl())
+    trainer = object.__new__(parent("rest_separate_async"))
+    trainer.config = compose_verl()
     trainer._init_resource_pool_mgr()
     assert [role for role in ACTOR_ROLES if role in trainer.role_worker_mapping] == [
         Role.ActorRollout
