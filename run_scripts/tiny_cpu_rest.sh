@@ -5,7 +5,7 @@
 #   bash run_scripts/tiny_cpu_rest.sh [main_ppo overrides…]
 #
 # TINY_STEPS   training steps (36)
-# TINY_PRESET  token weights: paper, official, static, no_think, uniform (plain GRPO), token (paper)
+# TINY_PRESET  token weights: paper, calibrated, uniform (plain GRPO) or any other preset (paper)
 # TINY_TRAINER sync, or one of verl's asynchronous modes: colocate_async, separate_async (sync)
 # TINY_SEED    seed of sampling and of the data's order (0)
 # TINY_OUTPUT  folder for the results (outputs/tiny_cpu_rest)

@@ -21,27 +21,28 @@ class Clock:
     horizon: float
     """The step at which progress is 1, above 0."""
     anchors: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
-    """(step, progress) where the clock began to count towards another horizon, rising."""
+    """(step, progress) where the clock began to count towards another horizon, rising, all before
+    the horizon."""
 
     def progress(self, steps: Any) -> np.ndarray:
         """Progress in [0, 1] at each step (from 0), float64, of the shape of `steps`."""
         steps = np.asarray(steps, dtype=np.float64)
         if len(self.anchors) == 1:
             return np.minimum(1.0, steps / self.horizon)  # the very bits of step / horizon
-        corners = list(self.anchors)
-        if corners[-1][0] < self.horizon:
-            corners.append((self.horizon, 1.0))
-        at, reached = zip(*corners, strict=True)
-        return np.interp(steps, at, reached)
+        at, reached = zip(*self.anchors, (self.horizon, 1.0), strict=True)
+        return np.minimum(1.0, np.interp(steps, at, reached))  # interp can round beyond its ends
 
     def resumed(self, horizon: float, step: float) -> Clock:
         """The clock of a run that goes on after `step` with another horizon, never backwards."""
-        same_anchors = Clock(horizon=horizon, anchors=self.anchors)
+        same_anchors = Clock(
+            horizon=horizon, anchors=tuple(anchor for anchor in self.anchors if anchor[0] < horizon)
+        )
         reached = float(self.progress(step))
         if float(same_anchors.progress(step)) >= reached:
             return same_anchors
-        earlier = tuple(anchor for anchor in self.anchors if anchor[0] < step)
-        return Clock(horizon=max(horizon, step), anchors=(*earlier, (float(step), reached)))
+        corners = (*self.anchors, (float(self.horizon), 1.0))
+        earlier = tuple(corner for corner in corners if corner[0] < step)
+        return Clock(horizon=horizon, anchors=(*earlier, (float(step), reached)))
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint, and the reward's workers, get; JSON holds it to the last bit."""
@@ -55,9 +56,10 @@ class Clock:
             ValueError: it is none.
         """
         match state:
-            case {"horizon": float() | int() as horizon, "anchors": anchors} if horizon > 0:
-                points: Sequence[Any] = list(anchors)
-                if points and all(len(point) == 2 for point in points):
+            case {"horizon": float() | int() as horizon, "anchors": [*points]} if horizon > 0:
+                if points and all(
+                    isinstance(point, Sequence) and len(point) == 2 for point in points
+                ):
                     return cls(
                         horizon=float(horizon),
                         anchors=tuple((float(step), float(reached)) for step, reached in points),

@@ -39,7 +39,7 @@ class EntropyMemory:
             if count_R[region] > 0:
                 new = float(entropy_R[region])
                 old = self.entropy.get(name, new)
-                self.entropy[name] = share * old + (1 - share) * new
+                self.entropy[name] = new + share * (old - new)  # exact where both are the same
             averages[region] = self.entropy.get(name, 0.0)
         return averages
 

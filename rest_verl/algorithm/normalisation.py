@@ -40,7 +40,8 @@ def normalised(
         is_held = ~held_BC.isnan()
         mass_B1 = mass_B1 - (count_BC * held_BC.nan_to_num()).sum(1, keepdim=True)
         trained_BC = trained_BC.masked_fill(is_held, 0.0)
-    mean_B1 = (weights_BC * trained_BC).sum(1, keepdim=True) / mass_B1.clamp_min(1)
+    # what is held can leave less than one token's worth: only nothing at all is guarded against
+    mean_B1 = (weights_BC * trained_BC).sum(1, keepdim=True) / mass_B1.clamp_min(DELTA)
     result_BC = weights_BC / (mean_B1 + DELTA)
     exceeds_B = ((result_BC > cap) & (trained_BC > 0)).any(1)
     if exceeds_B.any():

@@ -54,7 +54,9 @@ def _top_threshold(entropy_C: Tensor, share: float) -> float:
     """The least of the highest entropies that make up that share of the cells, one at least."""
     if not len(entropy_C):
         return math.inf
-    rank = len(entropy_C) - math.ceil(share * len(entropy_C)) + 1
+    # 0.07 · 100 is just above 7 to the machine, and is 7
+    num_chosen = max(1, math.ceil(share * len(entropy_C) - 1e-9))
+    rank = len(entropy_C) - num_chosen + 1
     return float(entropy_C.kthvalue(rank).values)
 
 

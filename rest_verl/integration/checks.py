@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -18,6 +19,7 @@ from yaml import YAMLError
 from rest_verl.algorithm.config import refuse_unknown_options
 from rest_verl.algorithm.weighting import ReSTConfig
 from rest_verl.integration.agent_loops.options import tool_environment_options
+from rest_verl.integration.estimator_checks import KEYS, REJECTION, WEIGHTS, check_estimator
 from rest_verl.integration.names import TRAINERS
 from rest_verl.integration.reward_options import reward_config_from
 
@@ -30,9 +32,13 @@ BYPASS = "algorithm.rollout_correction.bypass_mode"
 SETTINGS_READ = (
     "algorithm.rest.",
     "algorithm.adv_estimator=",
+    "algorithm.use_kl_in_reward=",
     "algorithm.use_pf_ppo=",
     f"{BYPASS}=",
     f"{LOSS_MODE}=",
+    f"{REJECTION}=",
+    "actor_rollout_ref.actor.strategy=",
+    "actor_rollout_ref.model.use_fused_kernels=",
     "actor_rollout_ref.rollout.custom.rest_tool_env.",
     "distillation.enabled=",
     "distillation.distillation_loss.",
@@ -41,7 +47,10 @@ SETTINGS_READ = (
 )
 """How the arguments begin that set what `check_config` reads whatever the trainer."""
 
-# docs/composition.md has the whole table; tests/algorithm/test_composition*.py hold it to verl.
+ADDED_SETTINGS_READ = (f"{KEYS}=", f"{WEIGHTS}=")
+"""The same, of settings that verl reads and its YAML lacks."""
+
+# docs/composition.md has the whole table; tests/integration/test_composition*.py hold it to verl.
 WEIGHTED_LOSS_MODES = (
     "rest",
     "vanilla",
@@ -61,14 +70,6 @@ INCOMPATIBLE_LOSS_MODES = {
     "geo_mean": "it takes the geometric mean of a sequence's weights, one factor of at most 1 for "
     "all its tokens and almost 0 where a weight is 0, so no token outweighs another",
     "bypass_mode": "it ignores per-token weights and computes no entropy of the old policy",
-}
-
-_NOT_IN_V1 = "verl's v1 trainers, which ResT needs, do not give it {}"
-INCOMPATIBLE_ESTIMATORS = {
-    "remax": _NOT_IN_V1.format("the rewards of greedy responses (reward_baselines)"),
-    "gdpo": _NOT_IN_V1.format("the parts of the reward"),
-    "optimal_token_baseline": _NOT_IN_V1.format("sum_pi_squared"),
-    "tir_optimal_token_baseline": _NOT_IN_V1.format("sum_pi_squared"),
 }
 
 
@@ -119,8 +120,13 @@ def check_config(config: Any) -> ReSTConfig:
         )
     _check_loss(config)
     _check_distillation(config)
-    _check_advantage(config)
+    if _get(config, "algorithm.use_pf_ppo", False):
+        raise ReSTConfigError(
+            "algorithm.use_pf_ppo=True: verl's v1 trainers, which ResT needs, resample advantages "
+            "without their responses. Set algorithm.use_pf_ppo=False"
+        )
     try:
+        check_estimator(partial(_get, config))
         tool_environment_options(config)
         if _get(config, "reward.reward_manager.name") == "rest":
             reward_config_from(config)
@@ -222,20 +228,6 @@ def _check_distillation(config: Any) -> None:
         )
 
 
-def _check_advantage(config: Any) -> None:
-    estimator = _get(config, "algorithm.adv_estimator")
-    if estimator in INCOMPATIBLE_ESTIMATORS:
-        raise ReSTConfigError(
-            f"algorithm.adv_estimator={estimator}: {INCOMPATIBLE_ESTIMATORS[estimator]}. "
-            "Use grpo or rest"
-        )
-    if _get(config, "algorithm.use_pf_ppo", False):
-        raise ReSTConfigError(
-            "algorithm.use_pf_ppo=True: verl's v1 trainers, which ResT needs, resample advantages "
-            "without their responses. Set algorithm.use_pf_ppo=False"
-        )
-
-
 def _nearest(word: str, known: Iterable[str]) -> str:
     match = difflib.get_close_matches(word, list(known), n=1)
     return f"did you mean {match[0]}? " if match else ""
@@ -256,7 +248,7 @@ def check_arguments(arguments: list[str]) -> None:
     """
     given = [argument.lstrip("+") for argument in arguments]
     try:
-        read = [text for text in given if text.startswith(SETTINGS_READ)]
+        read = [text for text in given if text.startswith(SETTINGS_READ + ADDED_SETTINGS_READ)]
         settings = OmegaConf.from_dotlist(read)
     except YAMLError:
         return  # no value at all; Hydra says so next, and where

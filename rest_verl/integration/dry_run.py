@@ -74,13 +74,15 @@ def compose_config(arguments: list[str]) -> tuple[DictConfig, DictConfig]:
     options = parser.parse_intermixed_args(arguments)
     check_arguments(arguments)
     name, overrides = options.config_name.removesuffix(".yaml"), options.overrides
-    if options.config_dir:
-        folder = Path(options.config_dir).resolve()
-        overrides = [f"hydra.searchpath=[file://{folder}]", *overrides]
+    more = Path(options.config_dir).resolve() if options.config_dir else None
+    if more is not None and not more.is_dir():
+        raise ValueError(f"--config-dir {more}: no such folder")
 
     usual = _verls_own(name)
     try:
-        config = _compose(verl_folder() / "trainer" / options.config_path, name, *overrides)
+        config = _compose(
+            verl_folder() / "trainer" / options.config_path, name, *overrides, more=more
+        )
         OmegaConf.to_container(config, resolve=True)  # an interpolation to nowhere shows here
     except (HydraException, OmegaConfBaseException) as error:
         raise ValueError(composition_error(error, usual)) from error
@@ -96,12 +98,20 @@ def _verls_own(name: str) -> DictConfig:
     return _compose(folder, name if (folder / f"{name}.yaml").is_file() else DEFAULT_NAME)
 
 
-def _compose(folder: Path, name: str, *overrides: str) -> DictConfig:
+def _compose(folder: Path, name: str, *overrides: str, more: Path | None = None) -> DictConfig:
+    """As Hydra composes; `more` is --config-dir's folder."""
     from hydra import compose, initialize_config_dir
+    from hydra.core.config_search_path import SearchPathQuery
     from hydra.core.global_hydra import GlobalHydra
 
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(folder.resolve()), job_name="main_ppo", version_base=None):
+        if more is not None:  # where Hydra's own command line puts it
+            loader: Any = GlobalHydra.instance().config_loader()
+            loader.get_search_path().prepend(
+                "command-line", f"file://{more}", SearchPathQuery(provider="schema")
+            )
+            loader.repository.initialize_sources(loader.get_search_path())
         config = compose(name, overrides=list(overrides), return_hydra_config=True)
         if OmegaConf.select(config, "hydra.callbacks.rest_verl") is not None:
             settle_users_own(config, name, overrides)

@@ -4,13 +4,15 @@
 hence SystemExit.
 """
 
+import copy
 from typing import Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
 
 from rest_verl.integration.checks import ReSTConfigError, check_config
-from rest_verl.integration.provenance import settle_users_own
+from rest_verl.integration.provenance import USERS_OWN, settle_users_own
 
 
 class CheckConfig(Callback):
@@ -18,12 +20,37 @@ class CheckConfig(Callback):
 
     def on_run_start(self, config: DictConfig, config_name: str | None = None, **_: Any) -> None:
         """Before Hydra copies the configuration for the job."""
-        overrides = [*config.hydra.overrides.hydra, *config.hydra.overrides.task]
-        print("\n".join(settle_users_own(config, str(config_name), overrides)), flush=True)
+        print("\n".join(_settled(config, str(config_name))), flush=True)
 
     def on_job_start(self, config: DictConfig, **_: Any) -> None:
         """One message and exit code 1 where check_config refuses the configuration."""
+        if config.hydra.mode == RunMode.MULTIRUN:
+            _refuse_unsettled(config)
         try:
             check_config(config)
         except ReSTConfigError as error:
             raise SystemExit(f"rest_verl: {error}") from None
+
+
+def _settled(config: DictConfig, config_name: str) -> list[str]:
+    overrides = [*config.hydra.overrides.hydra, *config.hydra.overrides.task]
+    try:
+        return settle_users_own(config, config_name, overrides)
+    except Exception as error:  # else the preset would win in silence
+        keys = " and ".join(USERS_OWN)
+        raise SystemExit(
+            f"rest_verl: cannot tell where {keys} come from: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _refuse_unsettled(config: DictConfig) -> None:
+    """Under --multirun Hydra composes each job anew, and nobody may change it before its start."""
+    settled = copy.deepcopy(config)
+    lines = _settled(settled, config.hydra.job.config_name)
+    for key, line in zip(USERS_OWN, lines, strict=True):
+        value = OmegaConf.select(settled, key)
+        if OmegaConf.select(config, key) != value:
+            raise SystemExit(
+                f"rest_verl: {line.removeprefix('[rest] ')} cannot be kept under --multirun: "
+                f"set {key}={value} on the command line"
+            )

@@ -13,8 +13,11 @@ from typing import Any, NamedTuple
 
 import yaml
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
+
+from rest_verl.integration.names import TRAINERS
 
 TRAINER_MODE = "trainer.v1.trainer_mode"
 AGGREGATION = "actor_rollout_ref.actor.loss_agg_mode"
@@ -54,14 +57,20 @@ def settle_users_own(config: DictConfig, config_name: str, overrides: Sequence[s
             source = "command line"
         elif key in found:
             value, source = found[key]
-            if key == TRAINER_MODE and not str(value).startswith("rest_"):
-                value, source = f"rest_{value}", f"{source}: {value}"
-            with flag_override(config, ["struct", "readonly"], False):
-                OmegaConf.update(config, key, value)
+            _set(config, key, value)
+            mode = OmegaConf.select(config, key)  # the file's value may refer to another
+            if key == TRAINER_MODE and f"rest_{mode}" in TRAINERS:
+                _set(config, key, f"rest_{mode}")
+                source = f"{source}: {mode}"
         else:
             source = "+rest"
         lines.append(f"[rest] {key}={OmegaConf.select(config, key)} (from {source})")
     return lines
+
+
+def _set(config: DictConfig, key: str, value: Any) -> None:
+    with flag_override(config, ["struct", "readonly"], False):
+        OmegaConf.update(config, key, value)
 
 
 def _last_settings(
@@ -91,7 +100,8 @@ def _files(config_name: str, overrides: Sequence[str]) -> Iterator[tuple[str, st
     defaults = loader.compute_defaults_list(config_name, list(overrides), RunMode.RUN).defaults
     for default in defaults:
         if default.config_path and not default.config_path.startswith("hydra/"):
-            yield posixpath.normpath(default.config_path), default.package or ""
+            path = posixpath.normpath(default.config_path.removesuffix(".yaml"))
+            yield path, default.package or ""
 
 
 def _read(path: str, sources: Sequence[str]) -> tuple[str, Mapping[str, Any]]:
@@ -101,7 +111,10 @@ def _read(path: str, sources: Sequence[str]) -> tuple[str, Mapping[str, Any]]:
         if schema == "file":
             file: Any = Path(place) / f"{path}.yaml"
         elif schema == "pkg":
-            file = importlib.resources.files(place).joinpath(f"{path}.yaml")
+            try:
+                file = importlib.resources.files(place).joinpath(f"{path}.yaml")
+            except (ValueError, ModuleNotFoundError, TypeError):  # Hydra passes over it as well
+                continue
         else:
             continue
         if file.is_file():
@@ -129,4 +142,9 @@ def _select(content: Mapping[str, Any], package: str, key: str) -> Any:
 
 
 def _is_on_command_line(key: str, overrides: Sequence[str]) -> bool:
-    return any(override.lstrip("+").partition("=")[0] == key for override in overrides)
+    """Whether an override sets the option, by itself or within a dict."""
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        name, value = override.key_or_group, override.value()
+        if name == key or (isinstance(value, Mapping) and _select(value, name, key) is not None):
+            return True
+    return False

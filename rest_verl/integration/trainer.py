@@ -28,6 +28,7 @@ import transfer_queue as tq
 from omegaconf import DictConfig, open_dict
 from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
+from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_colocate_async import PPOTrainerColocateAsync
 from verl.trainer.ppo.v1.trainer_separate_async import PPOTrainerSeparateAsync
 from verl.trainer.ppo.v1.trainer_separate_async import logger as verl_logger
@@ -39,8 +40,9 @@ from rest_verl.algorithm.regions import RegionLabeler
 from rest_verl.algorithm.weighting import EntropyMemory, token_weights
 from rest_verl.integration.checks import check_config, in_force
 from rest_verl.integration.chosen_platform import runs_on_cpu
+from rest_verl.integration.estimators import EstimatorInputs
 from rest_verl.integration.horizon import describe_clock, run_clock, run_steps
-from rest_verl.integration.labelling import BackgroundLabels, label
+from rest_verl.integration.labelling import BackgroundLabels, Labeler, label
 from rest_verl.integration.registries import require_registered
 from rest_verl.integration.reward_metrics import reward_metrics
 from rest_verl.integration.reward_options import hand_over_clock
@@ -51,7 +53,7 @@ from rest_verl.integration.validation_mark import MarkedLoader
 WEIGHT_COLUMN = "rollout_is_weights"
 
 
-class ReSTMixin:
+class ReSTMixin(EstimatorInputs):
     """Adds ResT to a verl v1 trainer; put it before the trainer class it extends.
 
     Subclasses set `trainer_name` (as registered) and `parent_mode` (the parent's registered name:
@@ -67,11 +69,12 @@ class ReSTMixin:
         print("\n".join(in_force(config, self.rest_config, self.trainer_name)), flush=True)
         with open_dict(config):
             config.trainer.v1.trainer_mode = self.parent_mode
-        super().__init__(config)  # type: ignore[call-arg]
+        super().__init__(config)
 
     def _init_tokenizer(self) -> None:
         super()._init_tokenizer()  # type: ignore[misc]
-        self.labels = BackgroundLabels(RegionLabeler(self.tokenizer))  # type: ignore[attr-defined]
+        self.labeler: Labeler = RegionLabeler(self.tokenizer)  # type: ignore[attr-defined]
+        self.labels = BackgroundLabels()
 
     def _init_dataloader(self) -> None:
         """verl's, which settles the run's steps; then the clock, before the reward's workers."""
@@ -96,8 +99,8 @@ class ReSTMixin:
         super()._save_checkpoint()  # type: ignore[misc]
 
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
-        self.labels.start(batch.keys, self._get(batch, "responses", "response_mask"))
-        batch = super()._compute_old_log_prob(batch, metrics=metrics)  # type: ignore[misc]
+        self.labels.start(self.labeler, batch.keys, self._get(batch, "responses", "response_mask"))
+        batch = super()._compute_old_log_prob(batch, metrics=metrics)
         if runs_on_cpu():
             from rest_verl.integration.cpu.sampler_check import check_fresh_samples
 
@@ -110,8 +113,8 @@ class ReSTMixin:
             regions = self.labels.take(batch.keys)
             if regions is None:
                 sampled = self._get(batch, "responses", "response_mask")
-                regions = label(self.labels.labeler, sampled)
-        batch = super()._compute_advantage(batch, metrics=metrics)  # type: ignore[misc]
+                regions = label(self.labeler, sampled)
+        batch = super()._compute_advantage(batch, metrics=metrics)
         with marked_timer("rest_weights", self.timing_raw):  # type: ignore[attr-defined]
             return self._write_weights(batch, regions, metrics)
 
@@ -119,13 +122,13 @@ class ReSTMixin:
         # Read after super: rollout correction may have rewritten the mask and written weights.
         data = self._get(batch, "response_mask", "entropy", WEIGHT_COLUMN)
         nested_mask = data["response_mask"]
-        padded = data.to_padded_tensor()
-        regions[~padded["response_mask"].bool().numpy()] = -1  # from the sampled to the loss mask
+        trains = nested_mask.bool().to_padded_tensor(False)  # as bool: an eighth of the memory
+        regions[~trains.numpy()] = -1  # from the sampled to the loss mask
         current = self.global_steps  # type: ignore[attr-defined]
         steps = sample_steps(batch.tags, current)
         weights, stats = token_weights(
             regions,
-            padded["entropy"],
+            data["entropy"].to_padded_tensor(0.0),
             progress=self.clock.progress(steps),
             step=steps,
             config=self.rest_config,
@@ -133,8 +136,8 @@ class ReSTMixin:
         )
         metrics.update(stats)
         metrics.update(staleness_metrics(current - steps, batch.tags))
-        if WEIGHT_COLUMN in padded:
-            weights = weights * padded[WEIGHT_COLUMN]
+        if WEIGHT_COLUMN in data:
+            weights = weights * data[WEIGHT_COLUMN].to_padded_tensor(0.0)
         column = TensorDict(
             {WEIGHT_COLUMN: response_to_nested(weights, nested_mask)}, batch_size=len(batch)
         )
@@ -165,6 +168,7 @@ class ReSTMixin:
             self.val_dataloader = loader
 
 
+@register_trainer("rest_sync")
 class ReSTTrainerSync(ReSTMixin, PPOTrainerSync):
     """`rest_sync`: verl's synchronous trainer with ResT's token weights."""
 
@@ -172,6 +176,7 @@ class ReSTTrainerSync(ReSTMixin, PPOTrainerSync):
     parent_mode = "sync"
 
 
+@register_trainer("rest_colocate_async")
 class ReSTTrainerColocateAsync(ReSTMixin, PPOTrainerColocateAsync):
     """`rest_colocate_async`: sampler and trainer take turns, rollouts go on across updates."""
 
@@ -179,6 +184,7 @@ class ReSTTrainerColocateAsync(ReSTMixin, PPOTrainerColocateAsync):
     parent_mode = "colocate_async"
 
 
+@register_trainer("rest_separate_async")
 class ReSTTrainerSeparateAsync(ReSTMixin, PPOTrainerSeparateAsync):
     """`rest_separate_async`: the sampler has devices of its own and never waits for the trainer."""
 

@@ -28,7 +28,7 @@ def when_imported(name: str, function: Callable[[], None]) -> None:
     if finder is None:
         finder = _Finder()
         sys.meta_path.insert(0, finder)
-    finder.waiting[name] = function
+    finder.waiting.setdefault(name, []).append(function)
 
 
 def _call(name: str, function: Callable[[], None]) -> None:
@@ -43,7 +43,7 @@ class _Finder(MetaPathFinder):
     """Finds as the other finders do, and has the functions called after the import."""
 
     def __init__(self) -> None:
-        self.waiting: dict[str, Callable[[], None]] = {}
+        self.waiting: dict[str, list[Callable[[], None]]] = {}
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -53,16 +53,21 @@ class _Finder(MetaPathFinder):
         for finder in sys.meta_path:
             spec = None if finder is self else finder.find_spec(name, path, target)
             if spec is not None and spec.loader is not None:
-                spec.loader = _Loader(spec.loader, name, self.waiting.pop(name))
+                spec.loader = _Loader(spec.loader, name, self.waiting)
                 return spec
         return None
 
 
 class _Loader(Loader):
-    """Another loader, and one call after it; the module keeps the other one."""
+    """Another loader, and the calls after it; the module keeps the other one.
 
-    def __init__(self, loader: Loader, name: str, function: Callable[[], None]) -> None:
-        self._loader, self._name, self._function = loader, name, function
+    The functions wait until the module is there: somebody may only look for it, or the import fail.
+    """
+
+    def __init__(
+        self, loader: Loader, name: str, waiting: dict[str, list[Callable[[], None]]]
+    ) -> None:
+        self._loader, self._name, self._waiting = loader, name, waiting
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)
@@ -71,4 +76,5 @@ class _Loader(Loader):
         assert module.__spec__ is not None
         module.__loader__ = module.__spec__.loader = self._loader
         self._loader.exec_module(module)
-        _call(self._name, self._function)
+        for function in self._waiting.pop(self._name, []):
+            _call(self._name, function)

@@ -17,6 +17,7 @@ ALPHAS = ("alpha_format", "alpha_args", "alpha_think")
 # preset, scope, clock, bounds, gammas, alphas, caps of ARGS and THINK
 TABLE = [
     ("paper", "batch", "progress", (0.6, 1.2), (None,) * 5, (0.2, 0.2, 0.2), (None, None)),
+    ("calibrated", "batch", "progress", (0.6, 1.2), (None,) * 5, (0.2, 0.2, 0.2), (None, None)),
     (
         "official", "batch", "step", (0.001, 8), (1, 1.2, 0.6, 0.6, 0), (0, 0.002, 0.002),
         (1.2, 1.0),
@@ -28,7 +29,29 @@ TABLE = [
     ),
     ("uniform", "batch", "progress", (0.6, 1.2), (1, 1, 1, 1, 1), (0, 0, 0), (None, None)),
     ("token", "token", "progress", (0.6, 1.2), (None,) * 5, (0, 0, 0), (None, None)),
+    ("tool_tokens", "batch", "progress", (0.6, 1.2), (1, 1, 1, 0, 0), (0, 0, 0), (None, None)),
+    ("top_entropy", "token", "progress", (0.6, 1.2), (None,) * 5, (0, 0, 0), (None, None)),
+    ("shuffled", "batch", "progress", (0.6, 1.2), (None,) * 5, (0.2, 0.2, 0.2), (None, None)),
 ]  # fmt: skip
+
+# What the table above leaves out; most presets share all of it.
+SHARED = {
+    "entropy_rule": "score_norm",
+    "top_share": 0.2,
+    "entropy_floor": 1e-3,
+    "entropy_ema": 0.0,
+    "scale": "mean",
+    "horizon": None,
+    "constant_name": "before",
+    "normalise_over": "trained",
+    "w_cap": 4.0,
+    "shuffle": False,
+}
+OWN = {
+    "calibrated": {"scale": "calibrated", "constant_name": "after"},
+    "top_entropy": {"entropy_rule": "top", "scale": "none"},
+    "shuffled": {"shuffle": True},
+}
 
 
 def test_every_preset_is_in_the_table():
@@ -40,13 +63,29 @@ def test_preset_values(row):
     name, scope, clock, bounds, gammas, alphas, caps = row
     config = ReSTConfig.preset(name)
     assert (config.scope, config.clock) == (scope, clock)
-    assert (config.entropy_rule, config.entropy_floor) == ("score_norm", 1e-3)
     assert (config.w_min, config.w_max) == bounds
     assert tuple(getattr(config, gamma) for gamma in GAMMAS) == gammas
     assert tuple(getattr(config, alpha) for alpha in ALPHAS) == alphas
     assert (config.cap_args, config.cap_think) == caps
-    assert config.needs_entropy == (name not in ("official", "uniform"))
-    assert config.has_curriculum == (name in ("paper", "official", "no_think"))
+    assert {field: getattr(config, field) for field in SHARED} == {**SHARED, **OWN.get(name, {})}
+    assert config.needs_entropy == (name not in ("official", "uniform", "tool_tokens"))
+    assert config.has_curriculum == (
+        name in ("paper", "calibrated", "official", "no_think", "shuffled")
+    )
+
+
+def test_the_tables_cover_every_field():
+    columns = {"scope", "clock", "w_min", "w_max", *GAMMAS, *ALPHAS, "cap_args", "cap_think"}
+    assert columns | SHARED.keys() == {field.name for field in fields(ReSTConfig)}
+    assert not columns & SHARED.keys()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_says_no_more_than_it_changes(name):
+    paper, config = asdict(ReSTConfig()), asdict(ReSTConfig.preset(name))
+    changed = {field: value for field, value in config.items() if value != paper[field]}
+    assert dict(PRESETS[name].values) == changed
+    assert all((PRESETS[name].formula, PRESETS[name].source, PRESETS[name].assumption))
 
 
 def test_a_preset_cannot_be_changed_in_place():
@@ -66,7 +105,8 @@ REFUSED_OPTIONS = [
     ),
     (r"^unknown option algorithm\.rest\.zzz; known: preset", {"preset": "paper", "zzz": 1}),
     (
-        r"^algorithm\.rest\.preset 'papr' is unknown; did you mean paper\? known: paper, official",
+        r"^algorithm\.rest\.preset 'papr' is unknown; did you mean paper\? "
+        r"known: paper, calibrated, official",
         {"preset": "papr"},
     ),
     ("rest.preset None is unknown; known", {"preset": None}),
@@ -88,6 +128,38 @@ REFUSED_OPTIONS = [
     ("rest.gamma_.*all are 0", dict.fromkeys(GAMMAS, 0)),
     ("rest.scope token knows no regions", {"scope": "token"}),
     ("rest.scope token knows no regions", {"preset": "token", "gamma_think": 0}),
+    ("rest.scope token knows no regions", {"preset": "top_entropy", "alpha_args": 0.1}),
+    ("rest.scale must be one of mean, calibrated, none, got 'max'", {"scale": "max"}),
+    ("rest.constant_name must be one of before, after, got True", {"constant_name": True}),
+    ("rest.normalise_over must be one of trained, sampled", {"normalise_over": "all"}),
+    (
+        "rest.scale calibrated needs w_min < 1 < w_max, got 0.6, 1.0",
+        {"preset": "calibrated", "w_max": 1.0},
+    ),
+    (
+        "rest.scale calibrated needs w_min < 1 < w_max, got 1, 1.2",
+        {"scale": "calibrated", "w_min": 1},
+    ),
+    ("rest.top_share must be above 0 and at most 1, got 0", {"top_share": 0}),
+    ("rest.top_share must be above 0 and at most 1, got 1.5", {"top_share": 1.5}),
+    (r"rest.entropy_ema must lie in \[0, 1\), got 1", {"entropy_ema": 1}),
+    (r"rest.entropy_ema must lie in \[0, 1\), got -0.1", {"entropy_ema": -0.1}),
+    (
+        "rest.entropy_ema .*: set it to 0 for scope sequence",
+        {"entropy_ema": 0.5, "scope": "sequence"},
+    ),
+    ("rest.entropy_ema .*: set it to 0 for scope token", {"preset": "token", "entropy_ema": 0.5}),
+    ("rest.horizon must be null or above 0, got 0", {"horizon": 0}),
+    ("rest.horizon must be a finite number or null, got 'run'", {"horizon": "run"}),
+    ("rest.w_cap must be at least 1, the mean of the weights, got 0.9", {"w_cap": 0.9}),
+    ("rest.w_cap must be a finite number, got inf", {"w_cap": float("inf")}),
+    ("rest.w_cap must be a finite number, got None", {"w_cap": None}),
+    ("rest.shuffle must be true or false, got 1", {"shuffle": 1}),
+    ("rest.entropy_rule top .* needs scope token and scale none", {"entropy_rule": "top"}),
+    (
+        "rest.entropy_rule top .* needs scope token and scale none",
+        {"preset": "top_entropy", "scale": "mean"},
+    ),
 ]
 
 
@@ -103,6 +175,10 @@ def test_options_override_the_preset():
         w_max=2.0, gamma_think=0.0, alpha_format=0.0, alpha_args=0.0, alpha_think=0.0
     )
     assert ReSTConfig.from_options({}) == ReSTConfig.preset("paper")
+    # the control of another preset is that preset with its weights permuted
+    assert ReSTConfig.from_options({"preset": "calibrated", "shuffle": True}) == replace(
+        ReSTConfig.preset("shuffled"), scale="calibrated", constant_name="after"
+    )
 
 
 def test_the_group_has_one_file_a_preset():

@@ -1,15 +1,10 @@
-"""Token weights against values by hand, and what holds for any batch."""
+"""Token weights against values by hand."""
 
 import math
 from dataclasses import replace
-from itertools import pairwise
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as st_np
 
 from rest_verl.algorithm.regions import Region
 from rest_verl.algorithm.weighting import ReSTConfig, token_weights
@@ -22,6 +17,11 @@ NAN = float("nan")
 PAPER = ReSTConfig.preset("paper")
 WIDE = replace(PAPER, w_min=0.5, w_max=2.0)
 STATIC = ReSTConfig.preset("static")
+OFFICIAL = ReSTConfig.preset("official")
+NO_THINK = ReSTConfig.preset("no_think")
+CALIBRATED = ReSTConfig.preset("calibrated")
+
+NO_CURRICULUM = {"alpha_format": 0.0, "alpha_args": 0.0, "alpha_think": 0.0}
 
 # Two rows; FORMAT has mean entropy ln 2, THINK (3 + 1 + 2) / 3 · ln 2 = ln 4. With weights 2 and
 # 4/3 the four tokens sum to 6, so the scale is 2/3: FORMAT 4/3, THINK 8/9.
@@ -46,14 +46,19 @@ CASES = [
         [[99 / 94, 89 / 94, 0], [1, 1, 0]],
     ),
     (
-        "no_think, half way: FORMAT as in paper, THINK 0; a row of THINK alone has no gradient",
-        ReSTConfig.preset("no_think"), REGIONS, ENTROPY, 0.5, None,
+        "no_think: THINK 0, so the one token left is its own mean; THINK alone has no gradient",
+        NO_THINK, REGIONS, ENTROPY, 0.5, None,
+        [[1, 0, 0], [0, 0, 0]],
+    ),
+    (
+        "no_think over all sampled tokens: the one token left has the row's two weights",
+        replace(NO_THINK, normalise_over="sampled"), REGIONS, ENTROPY, 0.5, None,
         [[2, 0, 0], [0, 0, 0]],
     ),
     (
-        "no_think leaves TEXT its weight",
-        ReSTConfig.preset("no_think"), [[K, X]], [[LN2, LN2]], 0.0, None,
-        [[0, 2]],
+        "no_think leaves TEXT its weight, over the token that trains",
+        NO_THINK, [[K, X]], [[LN2, LN2]], 0.0, None,
+        [[0, 1]],
     ),
     (
         "sequence scope: weights 2 and 8/7 | 4/3 twice, scale 42/61, FORMAT clipped to 1.2",
@@ -82,14 +87,80 @@ CASES = [
         [[54 / 47, 40 / 47, 0], [1, 1, 0]],
     ),
     (
-        "official at step 100: 1, 1.2, 0.8, 0.8, 0; row mean 0.76",
-        ReSTConfig.preset("official"), [[F, N, A, K, X]], None, None, 100,
+        "official at step 100: 1, 1.2, 0.8, 0.8, 0; mean 3.8 / 4 over the four that train",
+        OFFICIAL, [[F, N, A, K, X]], None, None, 100,
+        [[20 / 19, 24 / 19, 16 / 19, 16 / 19, 0]],
+    ),
+    (
+        "official at step 400: 1, 1.2, 1.2, 1, 0; mean 4.4 / 4 over the four that train",
+        OFFICIAL, [[F, N, A, K, X]], None, None, 400,
+        [[10 / 11, 12 / 11, 12 / 11, 10 / 11, 0]],
+    ),
+    (
+        "official over all sampled tokens at step 100: mean 3.8 / 5",
+        replace(OFFICIAL, normalise_over="sampled"), [[F, N, A, K, X]], None, None, 100,
         [[25 / 19, 30 / 19, 20 / 19, 20 / 19, 0]],
     ),
     (
-        "official at step 400: 1, 1.2, 1.2, 1, 0; row mean 0.88",
-        ReSTConfig.preset("official"), [[F, N, A, K, X]], None, None, 400,
-        [[25 / 22, 30 / 22, 30 / 22, 25 / 22, 0]],
+        "the ceiling, over all sampled tokens: 6 would be mean 1, w_cap is 4",
+        replace(OFFICIAL, normalise_over="sampled"), [[F, X, X, X, X, X]], None, None, 0,
+        [[4, 0, 0, 0, 0, 0]],
+    ),
+    (
+        "a ceiling of 1.25: FORMAT 8 and THINK 4 of mean 5 would be 1.6 and 0.8; 2.75 / 3 is left",
+        replace(OFFICIAL, gamma_format=8.0, gamma_think=4.0, cap_think=4.0, w_cap=1.25),
+        [[F, K, K, K]], None, None, 0,
+        [[5 / 4, 11 / 12, 11 / 12, 11 / 12]],
+    ),
+    (
+        "calibrated: FORMAT 1.2 where 0.7 · 2 = 1.4, and 2.8 / 3 for THINK; row mean 16/15",
+        replace(CALIBRATED, **NO_CURRICULUM), REGIONS, ENTROPY, None, None,
+        [[9 / 8, 7 / 8, 0], [1, 1, 0]],
+    ),
+    (
+        "calibrated at the start: 2, 2, 4/3, 4/3 times 3/5, of mean 1 and within the bounds",
+        CALIBRATED, [[F, N, K, K]], [[LN2, LN2, LN4, LN4]], 0.0, None,
+        [[1.2, 1.2, 0.8, 0.8]],
+    ),
+    (
+        "calibrated at the end: NAME keeps 1.2; 1.0, 1.0, 1.0 share the 2.8 that it leaves",
+        CALIBRATED, [[F, N, K, K]], [[LN2, LN2, LN4, LN4]], 1.0, None,
+        [[14 / 15, 6 / 5, 14 / 15, 14 / 15]],
+    ),
+    (
+        "NAME constant before normalisation instead: 1.0, 1.2, 1.0, 1.0 have mean 1.05",
+        replace(CALIBRATED, constant_name="before"), [[F, N, K, K]], [[LN2, LN2, LN4, LN4]],
+        1.0, None,
+        [[20 / 21, 8 / 7, 20 / 21, 20 / 21]],
+    ),
+    (
+        "each row holds its own NAME: 1.2 / 1.0 of three tokens, 1.2 / 1.1 of two",
+        replace(CALIBRATED, gamma_format=1.0, gamma_name=1.2, gamma_think=0.8, gamma_args=1.0),
+        [[F, N, K], [F, N, M]], [[1.0, 1, 1], [1, 1, NAN]], 1.0, None,
+        [[0.8, 1.2, 1.0], [10 / 11, 12 / 11, 0]],
+    ),
+    (
+        "one token beside held names takes what they leave, though it is less than a token's worth",
+        replace(CALIBRATED, gamma_format=0.6, gamma_name=1.2), [[F, N, N]], [[1.0, 1, 1]],
+        1.0, None,
+        [[0.6, 1.2, 1.2]],
+    ),
+    (
+        "tool_tokens: the call alone",
+        ReSTConfig.preset("tool_tokens"), [[F, N, A, K, X], [K, X, M, M, M]], None, None, None,
+        [[1, 1, 1, 0, 0], [0, 0, 0, 0, 0]],
+    ),
+    (
+        "top_entropy: two of the batch's nine tokens, wherever they are",
+        ReSTConfig.preset("top_entropy"), [[F, K, K, K, M], [K, K, A, X, X]],
+        [[0.1, 5, 3, 1, 9], [0.1, 1, 0.2, 2, 4]], None, None,
+        [[0, 1, 0, 0, 0], [0, 0, 0, 0, 1]],
+    ),
+    (
+        "top_entropy: a row that has none of them, and ties, which are all in",
+        ReSTConfig.preset("top_entropy"), [[K, K, K], [K, K, K]], [[5, 5, 5], [1, 1, 1]],
+        None, None,
+        [[1, 1, 1], [0, 0, 0]],
     ),
     (
         "an observation between two turns, and a row without any sampled token",
@@ -102,9 +173,9 @@ CASES = [
         [[1.2, 0.8], [1.1, 0.9]],
     ),
     (
-        "official at steps 100 and 400, one row each",
-        ReSTConfig.preset("official"), [[F, N, A, K, X]] * 2, None, None, [100, 400],
-        [[25 / 19, 30 / 19, 20 / 19, 20 / 19, 0], [25 / 22, 30 / 22, 30 / 22, 25 / 22, 0]],
+        "official at steps 100 and 400, one row each, of the values above",
+        OFFICIAL, [[F, N, A, K, X]] * 2, None, None, [100, 400],
+        [[20 / 19, 24 / 19, 16 / 19, 16 / 19, 0], [10 / 11, 12 / 11, 12 / 11, 10 / 11, 0]],
     ),
 ]  # fmt: skip
 
@@ -130,210 +201,3 @@ def test_uniform_is_one_to_the_last_bit():
     regions = torch.tensor([[0, 1, 2, 3, 4, -1, 3], [3, 3, 3, -1, -1, -1, -1]], dtype=torch.int8)
     weights, _ = token_weights(regions, config=ReSTConfig.preset("uniform"))
     assert weights.tolist() == [[1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 1.0], [1.0, 1.0, 1.0, 0, 0, 0, 0]]
-
-
-def test_statistics_by_hand():
-    # weights [[2, 0, 0], [0, 0, 0]]; NAME, ARGS and TEXT are absent, which is not zero
-    _, stats = token_weights(
-        torch.tensor(REGIONS),
-        torch.tensor(ENTROPY),
-        progress=0.5,
-        config=ReSTConfig.preset("no_think"),
-    )
-    assert stats == pytest.approx(
-        {
-            "rest/entropy/format": LN2,
-            "rest/entropy/think": LN4,
-            "rest/weight/format": 2.0,
-            "rest/weight/think": 0.0,
-            "rest/token_share/format": 0.25,
-            "rest/token_share/name": 0.0,
-            "rest/token_share/args": 0.0,
-            "rest/token_share/think": 0.75,
-            "rest/token_share/text": 0.0,
-            "rest/weight_share/format": 1.0,
-            "rest/weight_share/name": 0.0,
-            "rest/weight_share/args": 0.0,
-            "rest/weight_share/think": 0.0,
-            "rest/weight_share/text": 0.0,
-            "rest/zero_weight_share": 0.75,
-            "rest/progress": 0.5,
-        }
-    )
-    assert all(type(value) is float for value in stats.values())
-
-
-@pytest.mark.parametrize("preset", ["paper", "uniform", "token"])
-@pytest.mark.parametrize("shape", [(2, 3), (0, 3), (2, 0)])
-def test_batch_without_sampled_tokens(preset, shape):
-    weights, stats = token_weights(
-        torch.full(shape, -1), torch.full(shape, NAN), 0.5, config=ReSTConfig.preset(preset)
-    )
-    assert weights.tolist() == torch.zeros(shape).tolist()
-    assert not any("/weight/" in name or "/entropy/" in name for name in stats)
-    assert all(math.isfinite(value) for value in stats.values())
-
-
-def test_numpy_in_tensor_out():
-    weights, _ = token_weights(
-        np.array(REGIONS, dtype=np.int8), np.array(ENTROPY), 0.5, config=PAPER
-    )
-    torch.testing.assert_close(weights, torch.tensor([[99 / 94, 89 / 94, 0], [1, 1, 0]]))
-
-
-def test_no_gradient_flows_into_weights():
-    entropy = torch.tensor(ENTROPY, requires_grad=True)
-    weights, _ = token_weights(torch.tensor(REGIONS), entropy, 0.5, config=PAPER)
-    assert not weights.requires_grad
-
-
-OK_REGIONS, OK_ENTROPY = torch.tensor([[0, 3], [3, -1]]), torch.tensor([[0.1, 1.0], [1.0, 0.0]])
-# message, arguments, keywords
-REFUSED = [
-    ("integers", (OK_ENTROPY, OK_ENTROPY), {"progress": 0.0}),
-    (r"shape \(B, T\)", (OK_REGIONS[0], OK_ENTROPY[0]), {"progress": 0.0}),
-    ("-1 .* to 4, got -2", (OK_REGIONS * 2, OK_ENTROPY), {"progress": 0.0}),
-    ("to 9", (torch.tensor([[9]]), torch.tensor([[1.0]])), {"progress": 0.0}),
-    ("same shape", (OK_REGIONS, OK_ENTROPY[:1]), {"progress": 0.0}),
-    ("pass the old policy's entropy", (OK_REGIONS,), {"progress": 0.0}),
-    (
-        "row 1, token 0 is nan",
-        (OK_REGIONS, torch.tensor([[0.1, 1.0], [NAN, 0.0]])),
-        {"progress": 0.0},
-    ),
-    (
-        "row 0, token 1 is inf",
-        (OK_REGIONS, torch.tensor([[0.1, math.inf], [1.0, NAN]])),
-        {"progress": 0.0},
-    ),
-    ("curriculum: pass progress", (OK_REGIONS, OK_ENTROPY), {}),
-    ("curriculum: pass step", (OK_REGIONS,), {"config": ReSTConfig.preset("official")}),
-    (r"progress must lie in \[0, 1\]", (OK_REGIONS, OK_ENTROPY), {"progress": 1.5}),
-    (r"progress must lie in \[0, 1\]", (OK_REGIONS, OK_ENTROPY), {"progress": NAN}),
-    ("step must not be negative", (OK_REGIONS, OK_ENTROPY), {"progress": 0.0, "step": -1}),
-    (r"progress .* in \[0, 1\].*, got 1.5", (OK_REGIONS, OK_ENTROPY), {"progress": [0.5, 1.5]}),
-    (r"progress .* in \[0, 1\].*, got nan", (OK_REGIONS, OK_ENTROPY), {"progress": [NAN, 0.5]}),
-    ("negative, got -1", (OK_REGIONS, OK_ENTROPY), {"progress": 0.0, "step": np.array([3, -1])}),
-    (r"each of the 2 rows, got .*\(3,\)", (OK_REGIONS, OK_ENTROPY), {"progress": [0.0] * 3}),
-    (r"each of the 2 rows, got .*\(2, 1\)", (OK_REGIONS, OK_ENTROPY), {"progress": [[0.0]] * 2}),
-]
-
-
-@pytest.mark.parametrize(("message", "arguments", "keywords"), REFUSED)
-def test_refused(message, arguments, keywords):
-    with pytest.raises(ValueError, match=message):
-        token_weights(*arguments, **{"config": PAPER, **keywords})
-
-
-def test_progress_is_logged_as_the_mean_over_rows_with_tokens():
-    regions = torch.tensor([[F, K], [F, M], [M, M]])  # the last: verl's padding
-    entropy = torch.ones(regions.shape)
-    _, stats = token_weights(regions, entropy, [0.1, 0.2, 0.9], config=PAPER)
-    assert stats["rest/progress"] == pytest.approx(0.15)
-    _, stats = token_weights(torch.full((2, 2), M), torch.ones(2, 2), [0.1, 0.2], config=PAPER)
-    assert "rest/progress" not in stats  # absent is not zero
-
-
-# ---- properties --------------------------------------------------------------------------------
-
-SHAPES = st_np.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9)
-
-
-@st.composite
-def batches(draw):
-    """(regions, entropy); entropies of masked tokens are NaN, as if never written."""
-    shape = draw(SHAPES)
-    regions = draw(st_np.arrays(np.int8, shape, elements=st.integers(-1, 4)))
-    entropy = draw(st_np.arrays(np.float64, shape, elements=st.floats(0, 12)))
-    return torch.tensor(regions), torch.tensor(np.where(regions < 0, NAN, entropy))
-
-
-def configs():
-    named = st.sampled_from(["paper", "official", "static", "no_think", "uniform", "token"]).map(
-        ReSTConfig.preset
-    )
-    changed = st.builds(
-        ReSTConfig,
-        scope=st.sampled_from(["batch", "sequence"]),
-        entropy_rule=st.sampled_from(["score_norm", "inverse"]),
-        w_min=st.floats(0.1, 0.9),
-        w_max=st.floats(1.0, 4.0),
-        alpha_format=st.floats(0, 1),
-        alpha_args=st.floats(0, 1),
-        alpha_think=st.floats(0, 1),
-    )
-    return named | changed
-
-
-@given(batch=batches(), config=configs(), progress=st.floats(0, 1), step=st.integers(0, 500))
-@settings(deadline=None)
-def test_mean_masks_and_bounds(batch, config, progress, step):
-    regions, entropy = batch
-    weights, stats = token_weights(regions, entropy, progress, config=config, step=step)
-    assert torch.all(weights[regions < 0] == 0)
-    for row_weights, row_regions in zip(weights, regions, strict=True):
-        sampled = row_weights[row_regions >= 0]
-        positive = sampled[sampled > 0]
-        if len(positive):
-            assert sampled.mean().item() == pytest.approx(1, abs=1e-5)
-            # normalisation keeps ratios, so the bounds show in them
-            assert positive.max() / positive.min() <= config.w_max / config.w_min * (1 + 1e-6)
-    shares = [value for name, value in stats.items() if "_share/" in name]
-    assert sum(shares) == pytest.approx(0 if (regions < 0).all() else 1 + bool(weights.any()))
-
-
-@given(batch=batches(), config=configs(), progress=st.floats(0, 1), step=st.integers(0, 500))
-@settings(deadline=None)
-def test_one_clock_for_each_row_is_that_rows_clock(batch, config, progress, step):
-    regions, entropy = batch
-    once = token_weights(regions, entropy, progress, config=config, step=step)
-    rows = torch.full((len(regions),), progress, dtype=torch.float64), np.full(len(regions), step)
-    each = token_weights(regions, entropy, rows[0], config=config, step=rows[1])
-    assert torch.equal(once[0], each[0])
-    assert {**once[1], **each[1]} == once[1]  # rest/progress is absent where no row has tokens
-    rows[0][1:], rows[1][1:] = 1 - progress, step + 1
-    other = token_weights(regions, entropy, rows[0], config=config, step=rows[1])
-    assert torch.equal(once[0][0], other[0][0])  # other rows' clocks do not show
-
-
-@given(batch=batches(), progress=st.floats(0, 1), config=configs())
-@settings(deadline=None)
-def test_padding_and_order_of_rows_do_not_show(batch, config, progress):
-    regions, entropy = batch
-    weights, stats = token_weights(regions, entropy, progress, config=config, step=7)
-
-    longer = torch.nn.functional.pad(regions, (0, 5), value=-1)
-    padded, padded_stats = token_weights(
-        longer, torch.nn.functional.pad(entropy, (0, 5), value=NAN), progress, config=config, step=7
-    )
-    assert torch.equal(padded[:, :-5], weights)  # sums run along the row: exact
-    assert padded_stats == stats
-
-    more_rows, _ = token_weights(
-        torch.nn.functional.pad(regions, (0, 0, 0, 3), value=-1),
-        torch.nn.functional.pad(entropy, (0, 0, 0, 3), value=NAN),
-        progress,
-        config=config,
-        step=7,
-    )
-    torch.testing.assert_close(more_rows[:-3], weights, rtol=1e-6, atol=0)
-
-    reversed_rows, reversed_stats = token_weights(
-        regions.flip(0), entropy.flip(0), progress, config=config, step=7
-    )
-    torch.testing.assert_close(reversed_rows.flip(0), weights, rtol=1e-6, atol=0)
-    assert reversed_stats == pytest.approx(stats, rel=1e-9)
-
-
-@given(batch=batches(), rule=st.sampled_from(["score_norm", "inverse"]))
-@settings(deadline=None)
-def test_lower_entropy_never_weighs_less(batch, rule):
-    regions, entropy = batch
-    assume((regions >= 0).all(1).any())
-    config = replace(STATIC, entropy_rule=rule)
-    weights, stats = token_weights(regions, entropy, config=config)
-    row = int((regions >= 0).all(1).int().argmax())
-    in_row = dict(zip(map(Region, regions[row].tolist()), weights[row].tolist(), strict=True))
-    by_entropy = sorted(in_row, key=lambda region: stats[f"rest/entropy/{region.name.lower()}"])
-    for lower, higher in pairwise(by_entropy):
-        assert in_row[lower] >= in_row[higher]

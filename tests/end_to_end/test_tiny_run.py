@@ -18,6 +18,8 @@ SMALL = ["data.train_batch_size=4", "actor_rollout_ref.actor.ppo_mini_batch_size
 SMALL += ["actor_rollout_ref.rollout.n=4", "data.val_max_samples=24"]
 SMALL += ["actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=16"]
 SMALL += ["actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=16"]
+EMA = 0.5
+SMALL += [f"algorithm.rest.entropy_ema={EMA}"]
 # The registered estimator and loss, so that verl calls both for real.
 SMALL += ["algorithm.adv_estimator=rest", "actor_rollout_ref.actor.policy_loss.loss_mode=rest"]
 
@@ -95,6 +97,22 @@ def test_a_resumed_run_does_each_step_once_on_the_data_of_an_uninterrupted_one(r
     assert len(seen) == len(set(seen)) == STEPS * 4
 
 
+def test_the_averages_of_region_entropies_go_on_after_the_kill(run: Path) -> None:
+    """Each checkpoint holds the averages over all steps before it, whichever start they were of."""
+    first, second = read(run / "verl_metrics_earlier.jsonl"), read(run / "verl_metrics.jsonl")
+    averages: dict[str, float] = {}
+    for record in [*first[1 : SAVED + 1], *second]:
+        for region in (region.name.lower() for region in Region):
+            new = record["data"].get(f"rest/entropy/{region}")
+            if new is not None:
+                averages[region] = EMA * averages.get(region, new) + (1 - EMA) * new
+        state = run / "checkpoints" / f"global_step_{record['step']}" / "rest_state.json"
+        if record["step"] % SAVED == 0:
+            saved = json.loads(state.read_text())
+            assert saved["entropy"] == pytest.approx(averages, rel=1e-12)
+            assert saved["clock"] == {"horizon": STEPS, "anchors": [[0.0, 0.0]]}
+
+
 def test_every_step_is_logged_under_the_public_names(run: Path) -> None:
     records = read(run / "metrics.jsonl")
     steps = [record for record in records if record["step"] > 0]
@@ -133,7 +151,9 @@ def test_the_summary_and_the_report_are_complete(run: Path) -> None:
 
 def test_the_log_says_what_is_in_force(run: Path) -> None:
     log = (run / "train.log").read_text()
-    assert "[rest] trainer rest_sync, weights: preset paper" in log
+    assert f"[rest] trainer rest_sync, weights: preset paper with entropy_ema={EMA}" in log
+    assert f"[rest] progress reaches 1 at step {STEPS} (from trainer.total_training_steps" in log
+    assert "[rest] trainer.v1.trainer_mode=rest_sync (from +rest)" in log
     assert "[rest] advantage rest, loss rest, aggregation seq-mean-token-mean" in log
 
 

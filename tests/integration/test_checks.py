@@ -1,5 +1,6 @@
 """Which configurations and command lines ResT refuses, and with which words."""
 
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from omegaconf import OmegaConf
 from rest_verl.algorithm.config import ReSTConfig
 from rest_verl.algorithm.presets import PRESETS
 from rest_verl.integration.checks import (
-    INCOMPATIBLE_ESTIMATORS,
+    ADDED_SETTINGS_READ,
     WEIGHTED_LOSS_MODES,
     ReSTConfigError,
     check_arguments,
@@ -20,7 +21,13 @@ from rest_verl.integration.checks import (
     in_force,
     uses_rest,
 )
+from rest_verl.integration.estimator_checks import (
+    BACKENDS_WITHOUT_SQUARES,
+    INCOMPATIBLE_ESTIMATORS,
+    TOKEN_BASELINES,
+)
 from rest_verl.integration.hydra_callback import CheckConfig
+from rest_verl.rewards import RewardResult
 
 SYNC = {"trainer.v1.trainer_mode": "rest_sync"}
 MODE = "trainer.v1.trainer_mode"
@@ -28,6 +35,17 @@ LOSS_MODE = "actor_rollout_ref.actor.policy_loss.loss_mode"
 BYPASS = "algorithm.rollout_correction.bypass_mode"
 ROLLOUT = "actor_rollout_ref.rollout"
 DISTILLATION = "distillation.distillation_loss"
+ESTIMATOR = "algorithm.adv_estimator"
+KEYS = "algorithm.gdpo_reward_keys"
+GDPO = {**SYNC, ESTIMATOR: "gdpo", KEYS: ["format", "correctness"]}
+REST_MANAGER = {
+    "reward.reward_manager.name": "rest",
+    "reward.custom_reward_function.path": None,
+}
+REJECTION = "algorithm.rollout_correction.rollout_rs"
+FUSED = "actor_rollout_ref.model.use_fused_kernels"
+STRATEGY = "actor_rollout_ref.actor.strategy"
+POOL = "reward.reward_model.enable_resource_pool"
 # what verl asserts of a separate_async run
 SEPARATE = {
     MODE: "rest_separate_async",
@@ -93,6 +111,58 @@ REFUSED = [
     *(
         ({**SYNC, "algorithm.adv_estimator": name}, f"algorithm.adv_estimator={name}", "Use grpo")
         for name in INCOMPATIBLE_ESTIMATORS
+    ),
+    ({**SYNC, ESTIMATOR: "gdpo"}, f"{ESTIMATOR}=gdpo", f"Set +{KEYS}=[format,correctness]"),
+    ({**GDPO, KEYS: []}, f"{ESTIMATOR}=gdpo", f"Set +{KEYS}=[format,correctness]"),
+    ({**GDPO, KEYS: "format"}, f"not {KEYS}=format", f"Set +{KEYS}=[format]"),
+    (
+        {**GDPO, "algorithm.gdpo_reward_weights": [1.0]},
+        "algorithm.gdpo_reward_weights=[1.0]",
+        "Give 2, or leave algorithm.gdpo_reward_weights out",
+    ),
+    (
+        {**GDPO, "algorithm.gdpo_reward_weights": "1,2"},
+        "algorithm.gdpo_reward_weights=1,2",
+        "one weight for each",
+    ),
+    (
+        {**GDPO, **REST_MANAGER, KEYS: ["format", "corectness"]},
+        f"{KEYS}=['format', 'corectness']",
+        "did you mean correctness? known: score, format, correctness, format_ok, name_match, "
+        "exact_match, num_calls;",
+    ),
+    (
+        {**GDPO, "algorithm.use_kl_in_reward": True},
+        "algorithm.use_kl_in_reward=True",
+        "Set algorithm.use_kl_in_reward=False",
+    ),
+    (
+        {**GDPO, "reward.reward_model.enable": True, POOL: False},
+        f"{POOL}=False",
+        f"Set {POOL}=True",
+    ),
+    *(
+        refused
+        for name in TOKEN_BASELINES
+        for refused in (
+            ({**SYNC, ESTIMATOR: name, FUSED: True}, f"{FUSED}=True", f"Set {FUSED}=False"),
+            *(
+                (
+                    {**SYNC, ESTIMATOR: name, STRATEGY: backend},
+                    f"{STRATEGY}={backend}",
+                    f"Use fsdp2, or {ESTIMATOR}=grpo",
+                )
+                for backend in BACKENDS_WITHOUT_SQUARES
+            ),
+            *(
+                (
+                    {**SYNC, ESTIMATOR: name, REJECTION: way},
+                    f"{REJECTION}={way}",
+                    "whole sequences (seq_mean_k1)",
+                )
+                for way in ("token_k1", "seq_mean_k1, token_k3")
+            ),
+        )
     ),
     (
         {**SYNC, "algorithm.use_pf_ppo": True},
@@ -162,6 +232,17 @@ def test_a_loss_that_nothing_registered_is_refused(monkeypatch):
         {**SYNC, "distillation.enabled": False, f"{DISTILLATION}.use_policy_gradient": True},
         {**SYNC, "distillation.enabled": True, f"{DISTILLATION}.use_task_rewards": True},
         {**SYNC, "data.train_batch_size": 3},  # separate_async's rule is not sync's
+        GDPO,
+        {**GDPO, "algorithm.gdpo_reward_weights": [1.0, 2.0]},
+        {**GDPO, KEYS: ["my_part"]},  # another reward manager's
+        {**GDPO, **REST_MANAGER},
+        {**GDPO, **REST_MANAGER, KEYS: ["official", "turns_right"]},  # rest_tool_env's
+        {**GDPO, FUSED: True, STRATEGY: "torchtitan", REJECTION: "token_k1"},
+        {**GDPO, "reward.reward_model.enable": False, POOL: False},
+        *({**SYNC, ESTIMATOR: name} for name in TOKEN_BASELINES),
+        *({**SYNC, ESTIMATOR: name, REJECTION: "seq_mean_k1"} for name in TOKEN_BASELINES),
+        {**SYNC, ESTIMATOR: "grpo", FUSED: True, REJECTION: "token_k1"},
+        {**SYNC, ESTIMATOR: TOKEN_BASELINES[0], "algorithm.use_kl_in_reward": True},
     ],
 )
 def test_accepted_settings(settings):
@@ -218,6 +299,20 @@ REFUSED_ARGUMENTS = [
         )
         for plus in ("", "+", "++")
     ),
+    (
+        ["trainer.v1.trainer_mode=rest_sync", "algorithm.adv_estimator=gdpo"],
+        "algorithm.adv_estimator=gdpo",
+        f"Set +{KEYS}=[format,correctness]",
+    ),
+    (
+        [
+            "trainer.v1.trainer_mode=rest_sync",
+            f"algorithm.adv_estimator={TOKEN_BASELINES[0]}",
+            f"{FUSED}=True",
+        ],
+        f"{FUSED}=True",
+        f"Set {FUSED}=False",
+    ),
     (["+rest=paper", "algorithm.rest.zzz=1"], "algorithm.rest.zzz", "known: preset, scope"),
     (["+rest=paper", "algorithm.rest.preset=static"], "algorithm.rest.preset", "+rest=static"),
 ]
@@ -242,6 +337,12 @@ def test_refused_arguments(arguments, name, mend):
         ["+rest=paper", "algorithm.rest.gamma_name=1.0", "++algorithm.rest.w_max=1.5"],
         ["trainer.v1.trainer_mode=rest_sync", "+algorithm.rest.w_max=1.5"],
         ["reward.reward_manager.name=rest"],
+        [
+            "trainer.v1.trainer_mode=rest_sync",
+            "algorithm.adv_estimator=gdpo",
+            f"+{KEYS}=[format,correctness]",
+            "+algorithm.gdpo_reward_weights=[1,2]",
+        ],
         # the group may be in that file's defaults
         ["--config-name", "mine", "algorithm.adv_estimator=rest"],
         ["--config-path=/mine", "algorithm.adv_estimator=rest"],
@@ -309,6 +410,7 @@ COMPOSES = [
         "actor_rollout_ref.model.use_remove_padding=True",
     ],
     ["algorithm.adv_estimator=gae"],
+    *([f"algorithm.adv_estimator={name}"] for name in TOKEN_BASELINES),
     ["distillation.enabled=True"],
     ["trainer.v1.trainer_mode=rest_colocate_async"],
     [f"{key}={value}" for key, value in SEPARATE.items()],
@@ -326,6 +428,24 @@ def test_verls_settings_that_compose(static_config, arguments):
     # the composed configuration refuses keys that verl does not have
     config = OmegaConf.merge(static_config, OmegaConf.from_dotlist(arguments))
     assert check_config(config) == ReSTConfig.preset("static")
+
+
+def test_gdpo_composes_with_what_a_user_adds(verl_config):
+    added = ["+algorithm.gdpo_reward_keys=[format,name_match]", "reward.reward_manager.name=rest"]
+    arguments = ["+rest=static", "algorithm.adv_estimator=gdpo", *added]
+    check_arguments(arguments)
+    assert check_config(verl_config(*arguments)) == ReSTConfig.preset("static")
+
+
+def test_the_settings_that_verl_reads_and_its_yaml_lacks():
+    algorithm = pytest.importorskip("verl.trainer.config.algorithm")
+    names = {setting.removeprefix("algorithm.").rstrip("=") for setting in ADDED_SETTINGS_READ}
+    assert names <= {field.name for field in fields(algorithm.AlgoConfig)}
+
+
+def test_the_parts_that_gdpo_may_name_are_the_rewards():
+    names = [field.name for field in fields(RewardResult)]
+    assert list(RewardResult(**dict.fromkeys(names, 0)).as_dict()) == names
 
 
 def test_megatrons_configuration_composes(verl_config):

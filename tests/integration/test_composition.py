@@ -1,12 +1,13 @@
 """For every loss mode and preset, verl's loss path gives the gradient of the written formula."""
 
 from functools import cache
-from itertools import chain
+from itertools import chain, combinations
 
 import pytest
 import torch
 from recorded_batch import recorded_batch
 from reference_objective import Response, Settings, mean_of, terms_of
+from reference_weights import reference_weights
 from verl.trainer.ppo.core_algos import POLICY_LOSS_REGISTRY
 from verl_loss_path import (
     SCALE,
@@ -19,6 +20,7 @@ from verl_loss_path import (
     run,
 )
 
+from rest_verl.algorithm.config import ReSTConfig
 from rest_verl.algorithm.presets import PRESETS
 from rest_verl.integration.checks import INCOMPATIBLE_LOSS_MODES, WEIGHTED_LOSS_MODES
 
@@ -101,6 +103,27 @@ def assert_is_formula(outcome: Outcome, mode: str, aggregation: str, weights) ->
         assert outcome.loss == pytest.approx(loss, abs=1e-6)
     for found, expected in zip(outcome.log_prob_grads, expected_grads, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_weights_are_the_methods(preset):
+    # the w of the formula, from the method's text instead of the code
+    regions = [row.tolist() for row in BATCH.regions]
+    entropies = [row.tolist() for row in BATCH.entropies]
+    config = ReSTConfig.preset(preset)
+    weights = reference_weights(regions, entropies, 0.4, 60, config)
+    for found, expected in zip(BATCH.weights(preset), map(torch.tensor, weights), strict=True):
+        if config.shuffle:  # among the sampled tokens of the response
+            assert torch.equal(found == 0, expected == 0)
+            found, expected = found.sort().values, expected.sort().values
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
+
+
+def test_every_preset_weighs_the_batch_in_its_own_way():
+    # so that each preset's comparison with the formula is another one
+    weights = {preset: torch.cat(BATCH.weights(preset)) for preset in PRESETS}
+    for one, other in combinations(PRESETS, 2):
+        assert (weights[one] - weights[other]).abs().max() > 0.01, (one, other)
 
 
 @pytest.mark.parametrize("preset", PRESETS)

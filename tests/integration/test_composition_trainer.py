@@ -12,7 +12,7 @@ from tensordict import NonTensorData, NonTensorStack, TensorDict
 from torch.nn.utils.rnn import pad_sequence
 from toy_tokenizers import byte_level
 from transfer_queue import KVBatchMeta
-from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
+from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, get_adv_estimator_fn
 from verl.trainer.ppo.rollout_corr_helper import SUPPORTED_ROLLOUT_RS_OPTIONS
 from verl.trainer.ppo.v1 import trainer_base
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
@@ -21,15 +21,45 @@ from verl_loss_path import COLUMN, compose_verl, jagged
 from rest_verl.algorithm.clock import Clock
 from rest_verl.algorithm.regions import RegionLabeler
 from rest_verl.algorithm.weighting import EntropyMemory, ReSTConfig, token_weights
-from rest_verl.integration import trainer
-from rest_verl.integration.checks import INCOMPATIBLE_ESTIMATORS, check_config
+from rest_verl.integration import estimators, trainer
+from rest_verl.integration.checks import check_config
+from rest_verl.integration.estimator_checks import (
+    COMPLETED_ESTIMATORS,
+    INCOMPATIBLE_ESTIMATORS,
+    TOKEN_BASELINES,
+)
 from rest_verl.integration.labelling import BackgroundLabels
 
 BATCH = recorded_batch()
 UIDS = ["a"] * 4 + ["b"] * 4
 KEYS = [f"{uid}_{i}_0" for i, uid in enumerate(UIDS)]
 REAL = [bool(mask.any()) for mask in BATCH.masks]  # but for verl's padding row
-ESTIMATORS = sorted({*map(str, ADV_ESTIMATOR_REGISTRY)} - INCOMPATIBLE_ESTIMATORS.keys())
+NEEDY = {*COMPLETED_ESTIMATORS, *INCOMPATIBLE_ESTIMATORS}
+ESTIMATORS = sorted({*map(str, ADV_ESTIMATOR_REGISTRY)} - NEEDY)
+FORMAT = [1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0]
+CORRECTNESS = [2.5, 1.0, -2.0, -3.0, 3.0, -1.0, -0.5, 2.5]
+# The parts of the rewards; a padding row keeps those of the batch's first row.
+PARTS = [
+    {"score": score, "format": form, "correctness": points, "note": "text"}
+    for score, form, points in zip(REWARDS, FORMAT, CORRECTNESS, strict=True)
+]
+
+
+def sums_of_squares() -> list[torch.Tensor]:
+    """Σπ² of a model at each token of the responses: at least π², at most 1."""
+    noise = torch.Generator().manual_seed(3)
+    pi = [row.exp().float() for row in BATCH.old_log_probs]
+    return [p**2 + torch.rand(len(p), generator=noise) * (1 - p) ** 2 for p in pi]
+
+
+SQUARES = sums_of_squares()
+
+
+def of_whole_rows(rows: list[torch.Tensor]) -> torch.Tensor:
+    """As a model puts values out: over prompt and response, each one position early."""
+    other = [torch.full((len(prompt) - 1,), 9.0) for prompt in BATCH.prompts]
+    last = torch.tensor([9.0])
+    return jagged([torch.cat([x, row, last]) for x, row in zip(other, rows, strict=True)])
 
 
 class Queue:
@@ -48,6 +78,10 @@ class Queue:
             "rollout_log_probs": jagged(float32(BATCH.log_probs)),
             "ref_log_prob": jagged(float32(BATCH.ref_log_probs)),
             "rm_scores": jagged(scores),
+            "extra_fields": NonTensorStack(
+                *(NonTensorData({"reward_extra_info": parts}) for parts in PARTS)
+            ),
+            "sum_pi_squared": of_whole_rows(SQUARES),
             "values": jagged([torch.linspace(0, 1, len(mask)) for mask in BATCH.masks]),
         }
 
@@ -83,21 +117,32 @@ def composed():
     return config
 
 
-def advantage_step(cls, monkeypatch, *settings: str, keys=KEYS) -> Queue:
-    """Runs `cls`'s advantage step under verl's composed configuration; returns the queue."""
+def advantage_step(cls, monkeypatch, *settings: str, keys=KEYS, **columns) -> Queue:
+    """Runs `cls`'s advantage step under verl's composed configuration; returns the queue.
+
+    `columns` replace those of the batch; None takes one out.
+    """
     queue, config = Queue(), OmegaConf.merge(composed(), OmegaConf.from_dotlist(list(settings)))
-    monkeypatch.setattr(trainer_base, "tq", queue)
-    monkeypatch.setattr(trainer, "tq", queue)
+    queue.columns.update(columns)
+    queue.columns = {name: rows for name, rows in queue.columns.items() if rows is not None}
+    for module in (trainer_base, trainer, estimators):
+        monkeypatch.setattr(module, "tq", queue)
     instance = cls.__new__(cls)
     instance.config = config
     instance.global_steps = 40
     instance.timing_raw = {}
     if cls is ReSTTrainer:
         instance.rest_config = check_config(config)
-        instance.labels = BackgroundLabels(RegionLabeler(byte_level(TAGS)))
+        instance.estimator = estimators.completed_estimator(config)
+        instance.labeler = RegionLabeler(byte_level(TAGS))
+        instance.labels = BackgroundLabels()
         instance.clock = Clock(horizon=100)
         instance.memory = EntropyMemory(share=instance.rest_config.entropy_ema)
-    instance._compute_advantage(meta(keys), {})
+    before = config.algorithm.adv_estimator
+    try:
+        instance._compute_advantage(meta(keys), {})
+    finally:
+        assert config.algorithm.adv_estimator == before
     return queue
 
 
@@ -124,15 +169,195 @@ MISSING = {
 }
 
 
-@pytest.mark.parametrize("estimator", INCOMPATIBLE_ESTIMATORS)
-def test_refused_estimators_do_not_run_in_verls_v1_trainers(monkeypatch, estimator):
+@pytest.mark.parametrize("estimator", MISSING)
+def test_what_is_refused_or_completed_does_not_run_in_verls_v1_trainers(monkeypatch, estimator):
+    assert MISSING.keys() == NEEDY
     with pytest.raises((AssertionError, TypeError, KeyError, ValueError), match=MISSING[estimator]):
         advantage_step(
             PPOTrainerSync,
             monkeypatch,
             f"algorithm.adv_estimator={estimator}",
             "algorithm.gdpo_reward_keys=[format]",
+            sum_pi_squared=None,  # verl's v1 trainers do not ask the workers for it
         )
+
+
+TWO_PARTS = "algorithm.gdpo_reward_keys=[format,correctness]"
+KL_IN_REWARD = "algorithm.use_kl_in_reward=True"
+CORRECTIONS = {
+    "plain": (),
+    "token weights": ("algorithm.rollout_correction.rollout_is=token",),
+    "sequence weights": ("algorithm.rollout_correction.rollout_is=sequence",),
+    "rejection": (
+        "algorithm.rollout_correction.rollout_rs=seq_mean_k1",
+        "algorithm.rollout_correction.rollout_rs_threshold=0.95_1.05",
+    ),
+    "weights and rejection": (
+        "algorithm.rollout_correction.rollout_is=token",
+        "algorithm.rollout_correction.rollout_rs=seq_mean_k1",
+        "algorithm.rollout_correction.rollout_rs_threshold=0.95_1.05",
+    ),
+}
+
+
+def padded(rows: list[torch.Tensor]) -> torch.Tensor:
+    return pad_sequence(rows, batch_first=True)
+
+
+def by_verls_function(estimator: str, verls: Queue, settings: dict[str, Any]) -> Any:
+    """verl's estimator called directly, on the padded batch with all that it asks for.
+
+    `verls` is the queue after verl's own step under another estimator: mask, rewards, correction.
+    """
+    columns = verls.columns
+    rewards = "token_level_rewards" if "token_level_rewards" in columns else "rm_scores"
+    inputs: dict[str, Any] = {
+        "token_level_rewards": padded(verls.rows(rewards)),
+        "response_mask": padded(verls.rows("response_mask")),
+        "index": np.array(UIDS, dtype=object),
+        "config": OmegaConf.create(settings),
+    }
+    if estimator == "gdpo":
+        # prompts padded on the left, responses on the right: as verl's old trainer has them
+        ones = [torch.ones(len(row), dtype=torch.long) for row in BATCH.prompts]
+        of_prompts = padded([row.flip(0) for row in ones]).flip(1)
+        of_responses = padded([torch.ones(len(row), dtype=torch.long) for row in BATCH.responses])
+        inputs["batch"] = {
+            "prompts": torch.zeros_like(of_prompts),
+            "attention_mask": torch.cat([of_prompts, of_responses], dim=1),
+        }
+        inputs["non_tensor_batch"] = {
+            "format": np.array(FORMAT),
+            "correctness": np.array(CORRECTNESS),
+        }
+    else:
+        inputs["old_log_probs"] = padded(verls.rows("old_log_probs"))
+        inputs["sum_pi_squared"] = padded(SQUARES)
+        inputs["rollout_is_weights"] = padded(verls.rows(COLUMN)) if COLUMN in columns else None
+    return get_adv_estimator_fn(estimator)(**inputs)
+
+
+@pytest.mark.parametrize("correction", CORRECTIONS)
+@pytest.mark.parametrize("estimator", COMPLETED_ESTIMATORS)
+def test_completed_estimators_give_what_verls_functions_give(monkeypatch, estimator, correction):
+    settings = CORRECTIONS[correction]
+    ours = advantage_step(
+        ReSTTrainer, monkeypatch, f"algorithm.adv_estimator={estimator}", TWO_PARTS, *settings
+    )
+    verls = advantage_step(PPOTrainerSync, monkeypatch, GRPO, *settings)
+    expected = by_verls_function(estimator, verls, {"gdpo_reward_keys": ["format", "correctness"]})
+    for name, rows in zip(("advantages", "returns"), expected, strict=True):
+        assert ours.columns[name].offsets().equal(ours.columns["response_mask"].offsets())
+        assert_rows_equal(padded(ours.rows(name)), rows, rtol=0, atol=0)
+        assert not torch.equal(rows, padded(verls.rows(name)))
+    # the mask and ResT's weights are those under any other estimator
+    rest = advantage_step(ReSTTrainer, monkeypatch, GRPO, *settings)
+    for name in ("response_mask", COLUMN):
+        assert_rows_equal(ours.rows(name), rest.rows(name), rtol=0, atol=0)
+    if correction == "plain":
+        assert_rows_equal(ours.rows(COLUMN), BATCH.weights("paper"))
+
+
+@pytest.mark.parametrize("estimator", TOKEN_BASELINES)
+def test_the_token_baselines_see_a_kl_penalty_in_the_reward(monkeypatch, estimator):
+    controller = trainer_base.core_algos.FixedKLController(0.1)
+    monkeypatch.setattr(PPOTrainerSync, "kl_ctrl_in_reward", controller, False)
+    settings = (f"algorithm.adv_estimator={estimator}", KL_IN_REWARD)
+    ours = advantage_step(ReSTTrainer, monkeypatch, *settings)
+    verls = advantage_step(PPOTrainerSync, monkeypatch, GRPO, KL_IN_REWARD)
+    expected, _ = by_verls_function(estimator, verls, {})
+    assert_rows_equal(padded(ours.rows("advantages")), expected, rtol=0, atol=0)
+    plain = advantage_step(ReSTTrainer, monkeypatch, settings[0])
+    assert not torch.equal(padded(plain.rows("advantages")), expected)
+
+
+def test_gdpos_weights_count(monkeypatch):
+    settings = ("algorithm.adv_estimator=gdpo", TWO_PARTS)
+    weighted = advantage_step(
+        ReSTTrainer, monkeypatch, *settings, "algorithm.gdpo_reward_weights=[1.0,3.0]"
+    )
+    verls = advantage_step(PPOTrainerSync, monkeypatch, GRPO)
+    expected, _ = by_verls_function(
+        "gdpo",
+        verls,
+        {"gdpo_reward_keys": ["format", "correctness"], "gdpo_reward_weights": [1.0, 3.0]},
+    )
+    assert_rows_equal(padded(weighted.rows("advantages")), expected, rtol=0, atol=0)
+    equal = advantage_step(ReSTTrainer, monkeypatch, *settings)
+    assert not torch.equal(padded(equal.rows("advantages")), expected)
+
+
+def test_outputs_of_one_session_are_rows_of_their_own_under_a_completed_estimator(monkeypatch):
+    # as under all of verl's estimators but grpo; docs/composition.md says so
+    keys = ["a_0_0", "a_0_1", "a_1_0", "a_2_0", *KEYS[4:]]
+    for estimator in COMPLETED_ESTIMATORS:
+        settings = (f"algorithm.adv_estimator={estimator}", TWO_PARTS)
+        several = advantage_step(ReSTTrainer, monkeypatch, *settings, keys=keys)
+        single = advantage_step(ReSTTrainer, monkeypatch, *settings)
+        assert_rows_equal(several.rows("advantages"), single.rows("advantages"), rtol=0, atol=0)
+
+
+def extra_fields(rows) -> NonTensorStack:
+    return NonTensorStack(*map(NonTensorData, rows))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            [{"reward_extra_info": {**PARTS[i], "format": True}} for i in range(7)]
+            + [{"reward_extra_info": {"correctness": 1.0}}],
+            "format is missing among the parts of row b_7_0's reward, which are: correctness",
+        ),
+        ([{}] * 8, "format is missing among the parts of row a_0_0's reward, which are: none"),
+        ([{"reward_extra_info": None}] * 8, "which are: none"),
+        (
+            [{"reward_extra_info": {**PARTS[0], "format": "1"}}] * 8,
+            "format is '1', no finite number",
+        ),
+        (
+            [{"reward_extra_info": {**PARTS[0], "correctness": float("nan")}}] * 8,
+            "correctness is nan, no finite number",
+        ),
+    ],
+)
+def test_gdpo_names_the_part_that_a_reward_lacks(monkeypatch, rows, message):
+    with pytest.raises(ValueError, match="gdpo_reward_keys: ") as refusal:
+        advantage_step(
+            ReSTTrainer,
+            monkeypatch,
+            "algorithm.adv_estimator=gdpo",
+            TWO_PARTS,
+            extra_fields=extra_fields(rows),
+        )
+    assert message in str(refusal.value)
+
+
+def test_gdpo_without_any_extra_fields_names_the_part(monkeypatch):
+    settings = ("algorithm.adv_estimator=gdpo", TWO_PARTS)
+    with pytest.raises(ValueError, match=r"format is missing .* which are: none"):
+        advantage_step(ReSTTrainer, monkeypatch, *settings, extra_fields=None)
+
+
+@pytest.mark.parametrize("estimator", TOKEN_BASELINES)
+def test_workers_that_wrote_no_squares_are_named(monkeypatch, estimator):
+    setting = f"algorithm.adv_estimator={estimator}"
+    with pytest.raises(ValueError, match="workers wrote no sum_pi_squared"):
+        advantage_step(ReSTTrainer, monkeypatch, setting, sum_pi_squared=None)
+
+
+@pytest.mark.parametrize("estimator", ["gae", "reinforce_plus_plus", *TOKEN_BASELINES])
+def test_a_reward_at_a_masked_token_is_lost(monkeypatch, estimator):
+    """Why token-level rejection is refused beside the token baselines; verl's design."""
+    masks = [mask.long() for mask in BATCH.masks]
+    masks[0][-1] = 0  # the last token of the first prompt's best answer
+    settings = (f"algorithm.adv_estimator={estimator}", "algorithm.lam=1.0")
+    best, other = (
+        advantage_step(ReSTTrainer, monkeypatch, *settings, response_mask=jagged(rows))
+        for rows in ([mask.long() for mask in BATCH.masks], masks)
+    )
+    assert best.rows("advantages")[0][0] > best.rows("advantages")[1][0]
+    assert other.rows("advantages")[0][0] < other.rows("advantages")[1][0]
 
 
 def test_refused_pf_ppo_gives_rows_the_advantages_of_others(monkeypatch):

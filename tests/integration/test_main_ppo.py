@@ -1,11 +1,11 @@
-"""verl's own `main_ppo`, up to where it starts Ray: wrong settings stop it before, in one line."""
-
-import json
+"""verl's own `main_ppo`, up to where it starts Ray: what stops it, and what a task gets."""
 
 import pytest
-from fresh_process import run_python
+from main_ppo_starts import minimal_arguments, start_each
+from omegaconf import OmegaConf
+from users_configs import AGGREGATION, MODE, STARTS
 
-from recipes.tiny_cpu.model import new_model, train_tokenizer
+from rest_verl.integration.dry_run import compose_config
 
 # name: arguments, what the message names, the mend
 REFUSED = {
@@ -49,63 +49,39 @@ ACCEPTED = {
     ],
     "without ResT": ["algorithm.adv_estimator=grpo"],
 }
+SEPARATE_DEVICES = [
+    "algorithm.adv_estimator=grpo",
+    "data.train_batch_size=1024",
+    "actor_rollout_ref.actor.ppo_mini_batch_size=256",
+    "trainer.v1.separate_async.parameter_sync_step=4",
+    "actor_rollout_ref.rollout.nnodes=1",
+    "actor_rollout_ref.rollout.n_gpus_per_node=8",
+    "actor_rollout_ref.rollout.checkpoint_engine.backend=nccl",
+]
+"""Under which every one of the trainers may start."""
 
-# One process for all cases: importing verl takes most of the time.
-SCRIPT = """
-import json, sys
 
-import ray
-import verl.trainer.main_ppo as program
-from verl.trainer.ppo.core_algos import POLICY_LOSS_REGISTRY
-
-class RayStarted(BaseException):
-    pass
-
-def start_ray(**options):
-    raise RayStarted("Ray started")
-
-ray.init = start_ray
-outcomes = {}
-for name, arguments in json.loads(CASES).items():
-    sys.argv = [program.__file__, *arguments]
-    try:
-        program.main()
-    except (SystemExit, RayStarted) as end:
-        outcomes[name] = end.code if isinstance(end, SystemExit) else str(end)
-registered = "rest" in POLICY_LOSS_REGISTRY
-cpu = [name for name in sys.modules if name.startswith("rest_verl.integration.cpu")]
-print("\\n" + json.dumps({"outcomes": outcomes, "registered": registered, "cpu": cpu}))
-"""
+def place(folder, name):
+    """Where a start of the user's has its files."""
+    return folder / f"start_{list(STARTS).index(name)}"
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """What became of each case, without VERL_PLATFORM."""
     folder = tmp_path_factory.mktemp("main_ppo")
-    tokenizer = train_tokenizer(["some text"])
-    tokenizer.save_pretrained(folder / "model")
-    new_model(tokenizer).config.save_pretrained(folder / "model")
-    minimal = [
-        f"actor_rollout_ref.model.path={folder / 'model'}",
-        f"critic.model.path={folder / 'model'}",
-        "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=1",
-        "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=1",
-        "critic.ppo_micro_batch_size_per_gpu=1",
-        "hydra.run.dir=.",
-        "hydra.output_subdir=null",
-    ]
+    minimal = minimal_arguments(folder)
     cases = {name: case[0] for name, case in REFUSED.items()} | ACCEPTED
+    for name, start in STARTS.items():
+        cases[name] = [*start.written(place(folder, name)), *SEPARATE_DEVICES]
     cases = {name: [*arguments, *minimal] for name, arguments in cases.items()}
-    code = f"CASES = {json.dumps(json.dumps(cases))}\n{SCRIPT}"
-    process = run_python(code, folder, VERL_PLATFORM=None, VERL_USE_EXTERNAL_PLUGINS=None)
-    assert process.returncode == 0, process.stderr[-3000:]
-    return json.loads(process.stdout.splitlines()[-1])
+    return start_each(cases, folder) | {"folder": folder, "arguments": cases}
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_before_ray_starts(run, name):
     _, setting, mend = REFUSED[name]
-    message = run["outcomes"][name]  # a text as the code of SystemExit: printed, exit code 1
+    message = run["starts"][name]["outcome"]  # a text as SystemExit's code: printed, exit code 1
     assert message.startswith("rest_verl: ")
     assert setting in message
     assert mend in message
@@ -114,7 +90,29 @@ def test_refused_before_ray_starts(run, name):
 
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_accepted_runs_reach_ray(run, name):
-    assert run["outcomes"][name] == "Ray started"
+    assert run["starts"][name]["outcome"] == "Ray started"
+
+
+def option(config: dict, path: str):
+    for key in path.split("."):
+        config = config[key]
+    return config
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_the_users_own_settings_reach_the_task(run, name):
+    found, start = run["starts"][name], STARTS[name]
+    assert found["outcome"] == "Ray started"
+    assert option(found["config"], MODE) == start.mode
+    assert option(found["config"], AGGREGATION) == start.aggregation
+    assert found["lines"][:2] == start.lines(place(run["folder"], name))
+
+
+@pytest.mark.filterwarnings("ignore:.*not.there is not available")
+@pytest.mark.parametrize("name", STARTS)
+def test_the_dry_run_composes_what_the_task_gets(run, name):
+    config, _ = compose_config(run["arguments"][name])
+    assert OmegaConf.to_container(config) == run["starts"][name]["config"]
 
 
 def test_nothing_of_the_cpu_platform_is_imported_unasked(run):

@@ -82,7 +82,7 @@ class Parent:
 class Trainer(ReSTMixin, Parent):
     def __init__(self, config: ReSTConfig, step: int = 10, total: int = 100) -> None:
         self.rest_config = config
-        self.labels = BackgroundLabels(RegionLabeler(one_byte_per_token()))
+        self.labeler, self.labels = RegionLabeler(one_byte_per_token()), BackgroundLabels()
         self.clock, self.memory = Clock(horizon=total), EntropyMemory(share=config.entropy_ema)
         self.global_steps = step
         self.timing_raw: dict = {}

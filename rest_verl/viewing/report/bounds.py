@@ -61,7 +61,8 @@ def weights_at_bounds(records: Sequence[Record], preset: str | None = None) -> l
             seen=f"Before the curriculum: {where_text} on the last {len(last)} steps"
             f"{assumed}. Entropies within one bound no longer make a difference.",
             look_at="Region entropies: where they differ by more than the bounds allow, widen "
-            "algorithm.rest.w_min and w_max to let them count.",
+            "algorithm.rest.w_min and w_max, or set algorithm.rest.scale=calibrated, which lets "
+            "the bounds cost less.",
         )
     ]
 

@@ -9,6 +9,7 @@ from trainer_in_memory import Parent
 from rest_verl.algorithm.weighting import ReSTConfig
 from rest_verl.integration import trainer
 from rest_verl.integration.checks import ReSTConfigError
+from rest_verl.integration.estimators import EstimatorInputs
 from rest_verl.integration.trainer import ReSTMixin
 
 
@@ -48,7 +49,7 @@ def test_verl_knows_the_trainer_and_has_what_it_extends(name):
     ours = get_trainer_cls(name)
     assert (ours.trainer_name, ours.parent_mode) == (name, parent_mode)
     assert get_trainer_cls(parent_mode) is parent
-    assert ours.__mro__[1:3] == (ReSTMixin, parent)
+    assert ours.__mro__[1:4] == (ReSTMixin, EstimatorInputs, parent)
     for extended in ("_init_tokenizer", *(n for n in vars(Parent) if n.startswith("_c"))):
         assert callable(getattr(parent, extended))
 

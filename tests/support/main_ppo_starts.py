@@ -1,0 +1,72 @@
+"""Starts of verl's own `main_ppo` in one fresh process, each up to where Ray would start."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fresh_process import run_python
+
+from recipes.tiny_cpu.model import new_model, train_tokenizer
+
+# One process for all starts: importing verl takes most of the time.
+SCRIPT = """
+import contextlib, io, json, sys
+
+import ray
+import verl.trainer.main_ppo as program
+from omegaconf import OmegaConf
+from verl.trainer.ppo.core_algos import POLICY_LOSS_REGISTRY
+
+class RayStarted(BaseException):
+    pass
+
+def start_ray(**options):
+    raise RayStarted("Ray started")
+
+def run_ppo(config, **options):
+    reached.append(OmegaConf.to_container(config))
+    verls_run_ppo(config, **options)
+
+ray.init = start_ray
+verls_run_ppo, program.run_ppo = program.run_ppo, run_ppo
+starts = {}
+for name, arguments in json.loads(STARTS).items():
+    sys.argv = [program.__file__, *arguments]
+    reached, said = [], io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            program.main()
+    except (SystemExit, RayStarted) as end:
+        outcome = end.code if isinstance(end, SystemExit) else str(end)
+    lines = [line for line in said.getvalue().splitlines() if line.startswith("[rest]")]
+    config = reached[0] if reached else None
+    starts[name] = {"outcome": outcome, "lines": lines, "config": config}
+registered = "rest" in POLICY_LOSS_REGISTRY
+cpu = [name for name in sys.modules if name.startswith("rest_verl.integration.cpu")]
+print("\\n" + json.dumps({"starts": starts, "registered": registered, "cpu": cpu}))
+"""
+
+
+def minimal_arguments(folder: Path) -> list[str]:
+    """What verl's checks want of any start; puts a model's description into the folder."""
+    tokenizer = train_tokenizer(["some text"])
+    tokenizer.save_pretrained(folder / "model")
+    new_model(tokenizer).config.save_pretrained(folder / "model")
+    return [
+        f"actor_rollout_ref.model.path={folder / 'model'}",
+        f"critic.model.path={folder / 'model'}",
+        "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=1",
+        "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=1",
+        "critic.ppo_micro_batch_size_per_gpu=1",
+        "hydra.run.dir=.",
+        "hydra.output_subdir=null",
+    ]
+
+
+def start_each(starts: dict[str, list[str]], folder: Path) -> dict[str, Any]:
+    """What became of each start, by its name: outcome, lines of ResT's, the task's configuration."""
+    code = f"STARTS = {json.dumps(json.dumps(starts))}\n{SCRIPT}"
+    process = run_python(code, folder, VERL_PLATFORM=None, VERL_USE_EXTERNAL_PLUGINS=None)
+    assert process.returncode == 0, process.stderr[-3000:]
+    found: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
+    return found
