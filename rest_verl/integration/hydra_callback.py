@@ -24,7 +24,7 @@ class CheckConfig(Callback):
 
     def on_job_start(self, config: DictConfig, **_: Any) -> None:
         """One message and exit code 1 where check_config refuses the configuration."""
-        if config.hydra.mode == RunMode.MULTIRUN:
+        if OmegaConf.select(config, "hydra.mode") == RunMode.MULTIRUN:
             _refuse_unsettled(config)
         try:
             check_config(config)

@@ -33,7 +33,8 @@ from verl.workers.engine_workers import ActorRolloutRefWorker
 from verl.workers.utils.losses import ppo_loss
 from verl.workers.utils.padding import response_from_nested
 
-from rest_verl.algorithm.weighting import ReSTConfig
+from rest_verl.algorithm.clock import Clock
+from rest_verl.algorithm.weighting import EntropyMemory, ReSTConfig
 from rest_verl.integration import trainer
 
 RANKS = ((0, 1), (0, 2), (1, 2))  # (rank, world size): one alone, and a pair
@@ -73,7 +74,8 @@ class Driver(trainer.ReSTMixin):
     def __init__(self) -> None:
         self.rest_config = ReSTConfig.preset("paper")
         self.labeler = trainer.RegionLabeler(byte_level(TAGS))
-        self.global_steps, self.total_training_steps = 4, 10
+        self.clock, self.memory = Clock(horizon=10), EntropyMemory(share=0.0)
+        self.global_steps = 4
 
     def weigh(self, batch: TensorDict) -> dict[str, float]:
         """Adds the column of weights to `batch`; returns ResT's statistics."""
@@ -81,7 +83,9 @@ class Driver(trainer.ReSTMixin):
         keys = [f"row_{i}" for i in range(len(batch))]
         tags = [{"min_global_steps": 3, "max_global_steps": 3} for _ in keys]
         statistics: dict[str, float] = {}
-        self._write_weights(KVBatchMeta(keys=keys, tags=tags, partition_id="train"), statistics)
+        regions = trainer.label(self.labeler, batch.select("responses", "response_mask"))
+        meta = KVBatchMeta(keys=keys, tags=tags, partition_id="train")
+        self._write_weights(meta, regions, statistics)
         return statistics
 
 

@@ -64,7 +64,7 @@ def minimal_arguments(folder: Path) -> list[str]:
 
 
 def start_each(starts: dict[str, list[str]], folder: Path) -> dict[str, Any]:
-    """What became of each start, by its name: outcome, lines of ResT's, the task's configuration."""
+    """What became of each start, by name: outcome, lines of ResT's, the task's configuration."""
     code = f"STARTS = {json.dumps(json.dumps(starts))}\n{SCRIPT}"
     process = run_python(code, folder, VERL_PLATFORM=None, VERL_USE_EXTERNAL_PLUGINS=None)
     assert process.returncode == 0, process.stderr[-3000:]

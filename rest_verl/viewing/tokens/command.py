@@ -8,6 +8,9 @@ from typing import Any
 
 from rest_verl.algorithm.presets import PRESETS
 
+VIEWED = tuple(name for name, preset in PRESETS.items() if "shuffle" not in preset.values)
+"""Presets whose weights belong to a region or to a token."""
+
 _DESCRIPTION = "each token of a response by region, entropy and weight, as a page or here"
 
 
@@ -32,7 +35,7 @@ def add_view(commands: Any) -> None:
         help="<step>.jsonl of trainer.rollout_data_dir or validation_data_dir, or that folder; "
         "tq_batch.pt of skip.rollout_tq; a global_step_* that holds transfer_queue",
     )
-    add("--preset", choices=tuple(PRESETS), default="paper", help="default: paper")
+    add("--preset", choices=VIEWED, default="paper", help="default: paper")
     add(
         "--progress",
         type=_progress,

@@ -121,6 +121,11 @@ def build_view(
     regions_BT = labeler.label_batch(ids_BT, mask_BT)
     valid_BT = _padded([np.ones(len(row), bool) for row in ids], False)
 
+    if config.shuffle:
+        raise ValueError(
+            "the weights of shuffled belong to no region, and change places with the batch's "
+            "entropies: look at paper, whose weights they are"
+        )
     entropies, entropy_source = _entropies(rollouts, ids, prompt_ids, config, entropy_of)
     advantages, advantage_source = _advantages(rollouts, ids)
     stops = np.unique(np.append(np.arange(NUM_STOPS) / (NUM_STOPS - 1), progress))

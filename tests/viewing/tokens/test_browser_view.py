@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from token_samples import SAMPLES, padded, view_of
 
-from rest_verl.algorithm.presets import PRESETS
 from rest_verl.algorithm.weighting import token_weights
 from rest_verl.viewing.palette import DARK, LIGHT
 from rest_verl.viewing.text import visible_text
+from rest_verl.viewing.tokens.command import VIEWED
 from rest_verl.viewing.tokens.page import write_page
 
 
@@ -53,7 +53,7 @@ def opened(browser: Any, tmp_path: Path) -> Iterator[Opened]:
     tab.page.close()
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", VIEWED)
 def test_the_page_holds_what_token_weights_gives(preset: str, browser: Any, tmp_path: Path) -> None:
     view = view_of(preset)
     tab = Opened(browser, write_page(view, tmp_path / "view.html", title="t", facts=[]))

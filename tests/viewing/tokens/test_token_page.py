@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from token_samples import HOSTILE, SAMPLES, page_payload, unpacked, view_of
 
-from rest_verl.algorithm.presets import PRESETS
 from rest_verl.viewing.text import visible_text
+from rest_verl.viewing.tokens.command import VIEWED
 from rest_verl.viewing.tokens.page import render_page, write_page
 
 
@@ -20,7 +20,7 @@ def page() -> str:
     return render_page(view_of(), title=HOSTILE, facts=[HOSTILE])
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", VIEWED)
 def test_columns_come_back_from_the_page(preset: str) -> None:
     view = view_of(preset)
     data = page_payload(render_page(view, title="t", facts=[]))

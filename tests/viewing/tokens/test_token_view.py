@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from token_samples import GOOD, SAMPLES, TOKENIZER, entropy_of, padded, rollout, view_of
 
 from rest_verl.algorithm.config import ReSTConfig
-from rest_verl.algorithm.presets import PRESETS
 from rest_verl.algorithm.regions import RegionLabeler
 from rest_verl.algorithm.vocabulary import Vocabulary
 from rest_verl.algorithm.weighting import token_weights
 from rest_verl.viewing.text import visible_text
+from rest_verl.viewing.tokens.command import VIEWED
 from rest_verl.viewing.tokens.rollout import Rollout
 from rest_verl.viewing.tokens.text import shown_tokens
 from rest_verl.viewing.tokens.view import NUM_STOPS, build_view
@@ -22,7 +22,7 @@ ONE_BYTE = Vocabulary(
 PAPER = ReSTConfig.preset("paper")
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", VIEWED)
 def test_weights_at_every_stop_are_token_weights_own(preset: str) -> None:
     view = view_of(preset)
     regions_BT = padded(view, view.regions, -1)
@@ -38,6 +38,11 @@ def test_weights_at_every_stop_are_token_weights_own(preset: str) -> None:
         )
         for row, length in enumerate(np.diff(view.offset)):
             assert (view.weights(stop, row) == expected_BT[row, :length].numpy()).all()
+
+
+def test_shuffled_weights_are_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="look at paper, whose weights they are"):
+        view_of("shuffled")
 
 
 def test_an_asked_for_progress_is_a_stop() -> None:
