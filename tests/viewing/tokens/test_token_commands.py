@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from rich.style import Style
 from token_samples import (
     GOOD,
     SAMPLES,
@@ -184,6 +185,7 @@ def test_the_terminal_shows_what_the_page_does() -> None:
 
 def test_a_token_without_weight_has_no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
+    Style._add.cache_clear()  # rich keeps the codes that another test's terminal needed
     first = printed("truecolor", "no_think").split("a_1_0")[0]
     colors = {text: color for color, text in re.findall(r"48;2;([\d;]*)m([^\x1b]+)", first)}
     assert colors["k"] == "22;27;34"  # in " look it up": the dark page's own colour
