@@ -27,7 +27,7 @@ from typing import Any
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # the processes fill the cores
 
 import numpy as np
-from algorithm.toy_tokenizers import byte_level, sentencepiece
+from support.toy_tokenizers import byte_level, sentencepiece
 from tqdm import tqdm
 
 from rest_verl.algorithm.regions import Region, RegionLabeler
