@@ -131,6 +131,10 @@ class ReSTConfig:
             raise ValueError(
                 f"w_min, w_max: need 0 <= w_min < w_max, got {self.w_min}, {self.w_max}"
             )
+        if not self.w_min and self.alpha_format:
+            raise ValueError(
+                "w_min must be above 0 where FORMAT falls: at 0 it would leave training half way"
+            )
         if self.scale == "calibrated" and not self.w_min < 1 < self.w_max:
             raise ValueError(
                 f"scale calibrated needs w_min < 1 < w_max, got {self.w_min}, {self.w_max}: "

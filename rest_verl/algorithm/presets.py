@@ -45,7 +45,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         "calibrated": _preset(
             "as paper, with s such that the clipped weights have mean 1, and NAME constant after "
             "normalisation",
-            "ours: the paper's rule with its bounds made to cost no spread",
+            "ours: the paper's rule with bounds that flatten less of it",
             "as paper",
             scale="calibrated",
             constant_name="after",
