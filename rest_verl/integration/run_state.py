@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,10 @@ def read_state(folder: Path | None) -> tuple[Clock | None, Mapping[str, float]]:
         return None, {}
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
-        return Clock.from_state(state["clock"]), dict(state["entropy"])
-    except (ValueError, KeyError, TypeError) as error:
+        memory = EntropyMemory(share=0.0)
+        memory.load(state["entropy"])  # which refuses what is none
+        return Clock.from_state(state["clock"]), memory.state()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path}: no state of ResT ({error}); resume from another checkpoint, or remove the "
             "file to begin its averages and clock anew"
@@ -43,16 +46,26 @@ def read_state(folder: Path | None) -> tuple[Clock | None, Mapping[str, float]]:
 
 
 def checkpoint_to_resume(config: DictConfig) -> Path | None:
-    """The `global_step_*` folder that verl's trainer will resume from, by verl's own rule."""
+    """The `global_step_*` folder that verl's trainer will resume from, by verl's own rule.
+
+    Raises:
+        ValueError: a path that verl will refuse, said before any worker starts.
+    """
     trainer: Any = config.trainer
     if trainer.resume_mode == "disable":
         return None
     if trainer.resume_mode == "resume_path":
-        return Path(trainer.resume_from_path).absolute()
+        path = str(trainer.resume_from_path)
+        if not re.search(r"global_step_[0-9]+$", path):
+            raise ValueError(
+                f"trainer.resume_from_path={path}: trainer.resume_mode=resume_path needs the path "
+                "of a checkpoint that ends in global_step_<step>"
+            )
+        return Path(path).absolute()
     latest = find_latest_ckpt_path(str(Path(trainer.default_local_dir).absolute()))
     return None if latest is None else Path(latest)
 
 
 def step_of(folder: Path) -> int:
     """The step that a checkpoint's folder is of."""
-    return int(folder.name.removeprefix("global_step_"))
+    return int(folder.name.rpartition("global_step_")[2])

@@ -1,5 +1,7 @@
 """ReST's trainer over a stand-in for verl's, and its batch in a data queue in memory."""
 
+from pathlib import Path
+
 import torch
 from tensordict import TensorDict
 from toy_tokenizers import one_byte_per_token
@@ -33,7 +35,7 @@ def jagged(rows) -> torch.Tensor:
 
 
 class Queue:
-    """TransferQueue's key-value calls on one batch in memory."""
+    """TransferQueue's key-value calls on one batch in memory, whose rows keep their order."""
 
     def __init__(self, **columns) -> None:
         self.columns = columns
@@ -48,6 +50,28 @@ class Queue:
         return batch()
 
 
+class KeyedQueue(Queue):
+    """The same, with each row found by its key."""
+
+    def __init__(self, keys, **columns) -> None:
+        super().__init__(**columns)
+        self.keys = list(keys)
+
+    def kv_batch_get(self, keys, partition_id, select_fields) -> TensorDict:
+        present = [name for name in select_fields if name in self.columns]
+        rows = {name: self.columns[name].unbind() for name in present}
+        places = [self.keys.index(key) for key in keys]
+        chosen = {name: jagged([rows[name][place] for place in places]) for name in present}
+        return TensorDict(chosen, batch_size=len(keys))
+
+    def kv_batch_put(self, keys, partition_id, fields) -> KVBatchMeta:
+        places = [list(keys).index(key) for key in self.keys]
+        for name, column in fields.items():
+            rows = column.unbind()
+            self.columns[name] = jagged([rows[place] for place in places])
+        return batch_of(keys)
+
+
 def versions(first: int, last: int) -> dict[str, int]:
     """A sample's tag: the weights that sampled its first and its last token."""
     return {"min_global_steps": first, "max_global_steps": last}
@@ -59,10 +83,25 @@ def batch(*tags: dict) -> KVBatchMeta:
     return KVBatchMeta(keys=keys, tags=list(tags) or of_step_10, partition_id="train")
 
 
+def batch_of(keys, step: int = 10) -> KVBatchMeta:
+    """Rows that the policy of that step sampled."""
+    tags = [versions(step - 1, step - 1) for _ in keys]
+    return KVBatchMeta(keys=list(keys), tags=tags, partition_id="train")
+
+
 class Parent:
     """The calls of verl's trainer that ReSTMixin extends."""
 
     correlation = 1.0
+    parameter_sync_step = 1
+
+    def _init_dataloader(self):
+        self.steps_per_epoch = 10
+        self.total_training_steps = 10 * self.config.trainer.total_epochs
+
+    def _save_checkpoint(self):
+        folder = Path(self.config.trainer.default_local_dir)
+        (folder / "latest_checkpointed_iteration.txt").write_text(str(self.global_steps))
 
     def _compute_advantage(self, batch, metrics):
         metrics["order"] = "advantage"

@@ -1,13 +1,29 @@
 """Labels are made in a thread, from what was sampled, and belong to their rows."""
 
+import threading
+
 import numpy as np
 import pytest
 import torch
 from toy_tokenizers import one_byte_per_token
-from trainer_in_memory import TEXTS, Trainer, batch, jagged, written
+from trainer_in_memory import (
+    CALL,
+    CALL_REGIONS,
+    EXPECTED,
+    TEXTS,
+    THOUGHT,
+    THOUGHT_REGIONS,
+    KeyedQueue,
+    Trainer,
+    batch,
+    batch_of,
+    jagged,
+    written,
+)
 
-from rest_verl.algorithm.regions import RegionLabeler
-from rest_verl.algorithm.weighting import EntropyMemory, ReSTConfig
+from rest_verl.algorithm.regions import Region, RegionLabeler
+from rest_verl.algorithm.weighting import ReSTConfig
+from rest_verl.integration import trainer as module
 from rest_verl.integration.labelling import BackgroundLabels, label
 
 OFFICIAL = ReSTConfig.preset("official")
@@ -15,6 +31,32 @@ OFFICIAL = ReSTConfig.preset("official")
 
 def sampled(queue):
     return queue.kv_batch_get(batch().keys, "train", ["responses", "response_mask"])
+
+
+def rows_of(monkeypatch, **rows):
+    """A queue of rows by key: a text, or a text and its mask."""
+    texts = [row if isinstance(row, str) else row[0] for row in rows.values()]
+    masks = [[1] * len(row) if isinstance(row, str) else row[1] for row in rows.values()]
+    queue = KeyedQueue(
+        rows,
+        responses=jagged([list(text.encode()) for text in texts]),
+        response_mask=jagged(masks),
+        entropy=jagged([[0.5] * len(text) for text in texts]),
+    )
+    monkeypatch.setattr(module, "tq", queue)
+    monkeypatch.delenv("VERL_PLATFORM", raising=False)
+    return queue
+
+
+class Noting:
+    """A labeler that notes the threads which asked it."""
+
+    def __init__(self):
+        self.labeler, self.threads = RegionLabeler(one_byte_per_token()), []
+
+    def label_batch(self, responses, response_mask):
+        self.threads.append(threading.current_thread().name)
+        return self.labeler.label_batch(responses, response_mask)
 
 
 def test_they_follow_their_rows(queue):
@@ -25,17 +67,71 @@ def test_they_follow_their_rows(queue):
     assert labels.take(keys) is None  # taken already
     labels.start(labeler, keys, sampled(queue))
     assert labels.take([*keys[:-1], "another"]) is None
+    assert labels.take(keys[:-1]) is None
+    np.testing.assert_array_equal(labels.take(keys), direct)  # and wait for their own rows
 
 
-def test_what_the_thread_raises_reaches_the_trainer(queue):
+def test_a_step_labels_once_and_not_in_the_trainers_thread(queue, monkeypatch):
+    monkeypatch.delenv("VERL_PLATFORM", raising=False)
+    trainer = Trainer(OFFICIAL)
+    trainer.labeler = Noting()
+    trainer._compute_old_log_prob(batch(), metrics={})
+    trainer._compute_advantage(batch(), {})
+    (thread,) = trainer.labeler.threads
+    assert thread != threading.current_thread().name
+    assert written(queue) == [pytest.approx(row) for row in EXPECTED]
+
+
+def test_the_next_batch_is_not_given_the_labels_of_the_last(monkeypatch):
+    trainer = Trainer(OFFICIAL)
+    trainer.labeler = Noting()
+    for text in (CALL, THOUGHT):
+        queue = rows_of(monkeypatch, row=text)
+        trainer._compute_old_log_prob(batch_of(["row"]), metrics={})
+        trainer._compute_advantage(batch_of(["row"]), {})
+    (thought,) = written(queue)
+    assert thought == pytest.approx(EXPECTED[1])
+
+
+def test_rows_in_another_order_keep_their_weights(monkeypatch):
+    rows = {"a": CALL, "b": THOUGHT, "c": THOUGHT + CALL}
+    queue, trainer = rows_of(monkeypatch, **rows), Trainer(OFFICIAL)
+    trainer._compute_old_log_prob(batch_of("abc"), metrics={})
+    trainer._compute_advantage(batch_of("cab"), {})
+    # the queue has them by key again
+    _, thought, both = written(queue)
+    assert thought == pytest.approx(EXPECTED[1])
+    assert both == pytest.approx(EXPECTED[0])
+
+
+@pytest.mark.parametrize("later", ["ab", "abd", "d"])
+def test_another_batchs_rows_are_labelled_anew(monkeypatch, later):
+    rows = {"a": CALL, "b": THOUGHT, "c": "text", "d": THOUGHT + CALL}
+    rows_of(monkeypatch, **rows)
+    trainer = Trainer(OFFICIAL)
+    trainer.labeler = Noting()
+    trainer._compute_old_log_prob(batch_of("abc"), metrics={})
+    queue = rows_of(monkeypatch, **{key: rows[key] for key in later})
+    trainer._compute_advantage(batch_of(later), {})
+    assert threading.current_thread().name in trainer.labeler.threads
+    found = dict(zip(later, written(queue), strict=True))
+    expected = {"b": EXPECTED[1], "d": EXPECTED[0]}
+    for key in expected.keys() & found.keys():
+        assert found[key] == pytest.approx(expected[key])
+
+
+def test_what_the_thread_raises_stops_the_step(queue, monkeypatch):
     class Broken:
         def label_batch(self, responses, response_mask):
             raise RuntimeError("broken labeler")
 
-    labels = BackgroundLabels()
-    labels.start(Broken(), batch().keys, sampled(queue))
+    monkeypatch.delenv("VERL_PLATFORM", raising=False)
+    trainer = Trainer(OFFICIAL)
+    trainer.labeler = Broken()
+    trainer._compute_old_log_prob(batch(), metrics={})
     with pytest.raises(RuntimeError, match="broken labeler"):
-        labels.take(batch().keys)
+        trainer._compute_advantage(batch(), {})
+    assert "rollout_is_weights" not in queue.columns
 
 
 def test_a_rejection_between_the_steps_changes_no_label(queue, monkeypatch):
@@ -59,21 +155,67 @@ def test_a_rejection_between_the_steps_changes_no_label(queue, monkeypatch):
     torch.testing.assert_close(ratios, ratios[:1].expand(len(ratios)))
 
 
-def test_averages_go_on_over_a_checkpoint_to_the_last_bit(queue):
-    config = ReSTConfig(entropy_ema=0.7)
-    entropy = queue.columns["entropy"].values()
+# ---- what verl's rows can look like -------------------------------------------------------------
 
-    def step(trainer, factor):
-        queue.columns.pop("rollout_is_weights", None)
-        entropy.copy_(torch.linspace(0.01, factor, len(entropy)))
-        trainer._compute_advantage(batch(), {})
-        return written(queue)
+BASE = {Region.FORMAT: 1.0, Region.NAME: 1.2, Region.ARGS: 0.62, Region.THINK: 0.62}
 
-    went_on, stopped = Trainer(config), Trainer(config)
-    for trainer in (went_on, stopped):
-        step(trainer, 0.3)
-    resumed = Trainer(config)
-    resumed.memory = EntropyMemory(share=0.7)
-    resumed.memory.load(stopped.memory.state())
-    assert step(resumed, 0.9) == step(went_on, 0.9)
-    assert step(Trainer(config), 0.9) != step(went_on, 0.9)
+
+def by_hand(parts, mask):
+    """`official` at step 10, of mean 1 over the mask; TEXT weighs 0 and has no part in the mean."""
+    each = [BASE.get(region, 0.0) for region, text in parts for _ in text]
+    weights = [weight * keep for weight, keep in zip(each, mask, strict=True)]
+    positive = [weight for weight in weights if weight]
+    return [weight * len(positive) / sum(positive) for weight in weights]
+
+
+RESULT = "<tool_response>3</tool_response>"  # of the environment: in the row, not sampled
+ANSWER = [(Region.TEXT, "well")]
+OBSERVED = [(Region.TEXT, RESULT)]
+SHAPES = {
+    "truncated: the tail has mask 0": (
+        THOUGHT + CALL + "xyz", [1] * len(THOUGHT + CALL) + [0] * 3,
+        THOUGHT_REGIONS + CALL_REGIONS + [(Region.TEXT, "xyz")],
+    ),
+    # the call is open to the end of what was sampled, so all of it is labelled as far as it goes
+    "cut off within the call": (
+        THOUGHT + CALL, [1] * (len(THOUGHT) + 20) + [0] * (len(CALL) - 20),
+        THOUGHT_REGIONS + CALL_REGIONS,
+    ),
+    "several turns: what the tool said is not sampled": (
+        CALL + RESULT + THOUGHT + CALL,
+        [1] * len(CALL) + [0] * len(RESULT) + [1] * len(THOUGHT + CALL),
+        CALL_REGIONS + OBSERVED + THOUGHT_REGIONS + CALL_REGIONS,
+    ),
+    "the answer after a call": (
+        CALL + RESULT + "well", [1] * len(CALL) + [0] * len(RESULT) + [1] * 4,
+        CALL_REGIONS + OBSERVED + ANSWER,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_rows_of_every_shape(monkeypatch, shape):
+    text, mask, parts = SHAPES[shape]
+    # beside a longer row, a shorter one and verl's padding row, so that all are padded
+    long = THOUGHT + CALL + 3 * RESULT
+    queue = rows_of(monkeypatch, row=(text, mask), long=long, short=THOUGHT, pad=("p", [0]))
+    trainer, metrics = Trainer(OFFICIAL), {}
+    trainer._compute_old_log_prob(batch_of(queue.keys), metrics)
+    trainer._compute_advantage(batch_of(queue.keys), metrics)
+    row, _, short, pad = written(queue)
+    assert row == pytest.approx(by_hand(parts, mask))
+    assert short == pytest.approx(EXPECTED[1])
+    assert pad == [0.0]
+
+
+def test_outputs_of_one_session_are_labelled_each_by_itself(monkeypatch):
+    # the first output ends within a call; read together the second would go on with it
+    first, second = THOUGHT + CALL[:20], CALL
+    queue = rows_of(monkeypatch, uid_0_0=first, uid_0_1=second, uid_1_0=second)
+    trainer = Trainer(OFFICIAL)
+    trainer._compute_old_log_prob(batch_of(queue.keys), metrics={})
+    trainer._compute_advantage(batch_of(queue.keys), {})
+    cut, one, other = written(queue)
+    assert one == other == pytest.approx(by_hand(CALL_REGIONS, [1] * len(CALL)))
+    cut_parts = [*THOUGHT_REGIONS, (Region.FORMAT, CALL[:20])]
+    assert cut == pytest.approx(by_hand(cut_parts, [1] * len(first)))
