@@ -168,7 +168,8 @@ def by_hand(parts, mask):
     return [weight * len(positive) / sum(positive) for weight in weights]
 
 
-RESULT = "<tool_response>3</tool_response>"  # of the environment: in the row, not sampled
+# of the environment, so not sampled; read as the policy's it would open a thought and a call
+RESULT = '<tool_response><think><tool_call>{"name":"'
 ANSWER = [(Region.TEXT, "well")]
 OBSERVED = [(Region.TEXT, RESULT)]
 SHAPES = {
