@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "rest_verl"
 ROOMS: dict[str, set[str]] = {
     "syntax": set(),
     "files": set(),
-    "algorithm": set(),
+    "algorithm": {"syntax"},
     "rewards": {"syntax"},
     "prompts": set(),
     "environments": {"syntax", "prompts", "files"},

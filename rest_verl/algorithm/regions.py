@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rest_verl.algorithm.grammar import CALL_OPEN, FORMAT, TAGS, TEXT, Region, Segments, scan
+from rest_verl.syntax.json_calls import CALL_OPEN, FORMAT, TAGS, TEXT, Region, Segments, scan
 from rest_verl.algorithm.vocabulary import Vocabulary
 
 __all__ = ["Region", "RegionLabeler"]
@@ -39,7 +39,7 @@ class RegionLabeler:
     The tokenizer is read once and not kept; a labeler can be pickled. Labels depend on the bytes
     of the sampled ids only, so ids that the tokenizer itself would never produce for the same text
     are labelled as exactly as canonical ones, and no id raises. The rules of the bytes are those
-    of `rest_verl.algorithm.grammar`; those of the tokens:
+    of `rest_verl.syntax.json_calls`; those of the tokens:
 
     - A token takes the region of most of its bytes; on a tie, the earlier one in the token.
     - A token without bytes (an id outside the vocabulary) takes the region of the token before it;
