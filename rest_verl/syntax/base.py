@@ -1,0 +1,243 @@
+"""How one family of models writes a message: thought, calls and text.
+
+A syntax is one class. Its byte scan is the only reading of a message there is: the regions that
+weights go by, the calls that are scored, run and evaluated, and the form that the reward looks at
+all come from it, so that none can see a call where another sees none.
+
+Model text is data: scanning takes time linear in its length, does not recurse and never raises.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+from rest_verl.syntax.outline import Outline
+from rest_verl.syntax.regions import ARGS, FORMAT, NAME, TEXT, THINK
+
+
+class ToolCall(NamedTuple):
+    """One well-formed call."""
+
+    name: str
+    arguments: dict[str, Any]
+    id: str | None = None
+    """The model's own name for the call, in the syntaxes that have one."""
+
+
+class Reading(NamedTuple):
+    """What a message says."""
+
+    structure: str
+    """The parts outside thoughts in order: T/t think, C/c calls, R/r response; capitals open,
+    small letters close. A thought that the prompt opened counts as opened here."""
+    calls: list[ToolCall]
+    """The well-formed calls, in order."""
+    well_formed: bool
+    """All calls are whole: nothing broken off, nothing between them that is no call."""
+
+    @property
+    def whole_calls(self) -> list[ToolCall] | None:
+        """The calls, or None if any part of them cannot be read: then none is to be run."""
+        return self.calls if self.well_formed else None
+
+
+Tools = Sequence[Mapping[str, Any]]
+"""Tools in OpenAI's layout: `{"type": "function", "function": {"name", "parameters"}}` each."""
+
+
+class Syntax(ABC):
+    """How messages of one kind are read and written; see `docs/your-syntax.md`.
+
+    A subclass names its tags and says how the calls between them are scanned, decoded and written.
+    The scan here knows the rest: thoughts are opaque, calls stand between tags, all else is text.
+    A syntax whose messages are not of that shape overrides `scan`.
+    """
+
+    name: ClassVar[str]
+    """As registered."""
+    think: ClassVar[tuple[bytes, bytes]] = (b"<think>", b"</think>")
+    """What opens and what closes a thought."""
+    blocks: ClassVar[Mapping[bytes, bytes | None]]
+    """What opens calls -> what closes them; None where their end needs no tag."""
+    opaque: ClassVar[Mapping[bytes, bytes]] = {}
+    """Further pairs of tags; what a closed pair encloses is text, whatever tags are in it."""
+    end_tokens: ClassVar[tuple[str, ...]] = ()
+    """Tokens that end a message, beside those that the model's files name."""
+    inner_tokens: ClassVar[tuple[str, ...]] = ()
+    """Tokens that end a message elsewhere, but within one of this syntax do not."""
+    stop_tokens: ClassVar[tuple[str, ...]] = ()
+    """Tokens after which sampling has to stop although the model would go on."""
+    form: ClassVar[str] = "(?:Tt)?(?:Cc)+"
+    """The order of parts (a regular expression on `Reading.structure`) of a message that calls."""
+    form_without_calls: ClassVar[str] = "(?:Tt)?"
+    """The same of one that does not."""
+    reads_all: ClassVar[bool] = False
+    """Calls can begin without a tag, so that every byte has to be looked at."""
+    typed_by_schema: ClassVar[bool] = False
+    """Arguments are untyped text: what they are, the tool's schema says."""
+    in_templates: ClassVar[bool] = True
+    """Chat templates write it; else only prompts ask for it."""
+
+    def __init__(self) -> None:
+        letters = dict(zip(self.think, "Tt", strict=True))
+        for opening, closing in self.blocks.items():
+            letters[opening] = "C"
+            if closing is not None:
+                letters[closing] = "c"
+        for opening, closing in self.opaque.items():
+            letters |= {opening: "R", closing: "r"}
+        self.tags = tuple(letters)
+        """All tags that the scan looks for."""
+        self._letters = letters
+        longest_first = sorted(letters, key=len, reverse=True)
+        self._tag = re.compile(b"|".join(map(re.escape, longest_first)))
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    @abstractmethod
+    def scan_calls(self, text: bytes, position: int, end: int, outline: Outline) -> int:
+        """Marks the calls from behind the tag that opens them.
+
+        Writes segments and, for `decode`, what was found; `outline.well_formed` is set to False
+        where that is surely no call.
+
+        Returns:
+            Where they end: at the closing tag, at whatever other tag breaks them off, or at `end`.
+        """
+
+    @abstractmethod
+    def decode(self, text: bytes, found: Any, calls: list[ToolCall], tools: Tools | None) -> bool:
+        """Appends the calls of one item of `Outline.found`; False if it is not calls throughout."""
+
+    def scan(
+        self,
+        text: bytes,
+        start: int,
+        end: int,
+        outline: Outline,
+        think_is_open: bool | None = None,
+    ) -> None:
+        """Writes down the message `text[start:end]`; its segments cover that exactly.
+
+        Args:
+            think_is_open: the prompt ended within a thought. None: unknown; then a closing tag that
+                nothing opened closes one, if no call and no other thought came before it.
+        """
+        mark, letters = outline.mark, outline.letters
+        think_open, think_close = self.think
+        before = outline.lengths()
+        position = start
+        if think_is_open:
+            letters.append("T")
+            mark(start, THINK)
+            position = text.find(think_close, start, end)
+            if position < 0:
+                return
+            letters.append("t")
+            mark(position, FORMAT)
+            position += len(think_close)
+        mark(position, TEXT)
+        prompt_may_think = think_is_open is None
+        first_think_close = text.find(think_close, start, end) if prompt_may_think else -1
+        opaque_close: dict[bytes, int] = {}
+        search = self._tag.search
+        while found := search(text, position, end):
+            tag = found[0]
+            tag_start, position = found.span()
+            letter = self._letters[tag]
+            if letter == "t" and prompt_may_think:
+                outline.rewind(before)
+                mark(start, THINK)
+                letters.append("T")
+                prompt_may_think = False
+            mark(tag_start, FORMAT)
+            letters.append(letter)
+            if letter == "C":
+                inside = len(outline.regions)
+                position = self.scan_calls(text, position, end, outline)
+                if prompt_may_think:
+                    regions = outline.regions[inside:]
+                    prompt_may_think = NAME not in regions and ARGS not in regions
+                closing = self.blocks[tag]
+                if closing is None:
+                    letters.append("c")
+                    mark(position, TEXT)
+                elif not text.startswith(closing, position, end):
+                    outline.well_formed = False
+                continue  # at a tag or at the end
+            if letter == "T":
+                prompt_may_think = False
+                mark(position, THINK)
+                position = text.find(think_close, position, end)
+                if position < 0:
+                    return
+                letters.append("t")
+                mark(position, FORMAT)
+                position += len(think_close)
+            mark(position, TEXT)
+            if letter == "R":
+                closing = self.opaque[tag]
+                close = opaque_close.get(closing, -1)
+                if close < position:
+                    close = text.find(closing, position, end)
+                    opaque_close[closing] = close = end if close < 0 else close
+                quoted = prompt_may_think and -1 < first_think_close < close
+                if close < end and not quoted:
+                    letters += [self._letters[t] for t in self._tag.findall(text, position, close)]
+                    position = close
+
+    def read(
+        self,
+        text: str | bytes,
+        *,
+        think_is_open: bool | None = None,
+        tools: Tools | None = None,
+    ) -> Reading:
+        """What one assistant message says.
+
+        Args:
+            text: without the token that ends it.
+            think_is_open: as for `scan`.
+            tools: those offered, for the types of arguments that are written as untyped text.
+                Without its schema such a text is what it is as JSON, else a string.
+        """
+        data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+        outline = Outline()
+        self.scan(data, 0, len(data), outline, think_is_open)
+        calls: list[ToolCall] = []
+        well_formed = outline.well_formed
+        for found in outline.found:
+            well_formed &= self.decode(data, found, calls, tools)
+        return Reading("".join(outline.letters), calls, well_formed)
+
+    def has_form(self, reading: Reading, *, wants_calls: bool) -> bool:
+        """Whether the parts stand in the order that a message with, or without, calls has."""
+        if not wants_calls:
+            return re.fullmatch(self.form_without_calls, reading.structure) is not None
+        return reading.well_formed and re.fullmatch(self.form, reading.structure) is not None
+
+    def leaves_think_open(self, prompt: bytes) -> bool:
+        """Whether a prompt that ends so has opened a thought, which the answer goes on with."""
+        return prompt.rstrip().endswith(self.think[0])
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    @abstractmethod
+    def write(self, calls: Sequence[ToolCall], text: str = "", *, think: str | None = None) -> str:
+        """A message as the model's own template writes it, without the token that ends it.
+
+        Args:
+            calls: may be empty.
+            text: for the user; "" for none.
+            think: the thought; None for none.
+        """
+
+    def write_think(self, think: str | None) -> str:
+        """The thought in its tags and what separates it from the rest; "" for none."""
+        if not think:
+            return ""
+        opening, closing = (tag.decode() for tag in self.think)
+        return f"{opening}\n{think}\n{closing}\n\n"
