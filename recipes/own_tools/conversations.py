@@ -6,7 +6,7 @@ from typing import Any
 from recipes.own_tools.shop import Shop
 from recipes.tiny_multi_turn.conversations import Conversation, split_of
 from rest_verl.data import Dialogue, Message
-from rest_verl.syntax.tool_calls import ToolCall
+from rest_verl.syntax import ToolCall
 
 NUM_TASKS = 400
 SEED = 0

@@ -91,6 +91,9 @@ class ReSTConfig:
     shuffle: bool = False
     """Whether each response's weights are permuted among its tokens: the control for what any
     reweighting does. The permutation follows from the response."""
+    syntax: str = "auto"
+    """How the model writes calls, by which regions are told apart: a name of `rest_verl.syntax`, or
+    `auto`, what the model's chat template writes. Rows that ask for a format go by that."""
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -99,6 +102,8 @@ class ReSTConfig:
                     f"{name} must be one of {', '.join(get_args(choices))}, "
                     f"got {getattr(self, name)!r}"
                 )
+        if not isinstance(self.syntax, str) or not self.syntax:
+            raise ValueError(f"syntax must be auto or a syntax's name, got {self.syntax!r}")
         if not isinstance(self.shuffle, bool):
             raise ValueError(f"shuffle must be true or false, got {self.shuffle!r}")
         self._check_numbers()

@@ -1,7 +1,8 @@
 """Region of every sampled token, from the token ids alone (method section 2).
 
-Only the bytes that can matter are decoded: those near a possible tag, and those from a run's first
-`<tool_call>` on. All other tokens take the region of the stretch they lie in.
+Only the bytes that can matter are decoded: those near a possible tag, and those from where a run's
+first calls open. All other tokens take the region of the stretch they lie in. A syntax whose calls
+can begin without a tag has all its bytes decoded.
 
 Shape letters: B responses, T response tokens, N tokens of the batch laid flat, M tokens decoded,
 S segments, V vocabulary.
@@ -9,25 +10,21 @@ S segments, V vocabulary.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from rest_verl.syntax.json_calls import CALL_OPEN, FORMAT, TAGS, TEXT, Region, Segments, scan
 from rest_verl.algorithm.vocabulary import Vocabulary
+from rest_verl.syntax import Outline, Region, Syntax, get_syntax
+from rest_verl.syntax.regions import FORMAT, TEXT
 
 __all__ = ["Region", "RegionLabeler"]
 
-# How a token can end inside a tag, the bytes that can follow it, and how many more may be needed.
-_BEGINNINGS = sorted({tag[:length] for tag in TAGS for length in range(1, len(tag))})
-_CONTINUES = np.zeros((len(_BEGINNINGS), 256), dtype=bool)
-for _tag in TAGS:
-    for _length in range(1, len(_tag)):
-        _CONTINUES[_BEGINNINGS.index(_tag[:_length]), _tag[_length]] = True
-_MISSING = np.array([max(map(len, TAGS)) - len(beginning) for beginning in _BEGINNINGS])
-
 _CHUNK = 1 << 18  # tokens labelled at once: large enough for numpy, small enough for the cache
+_PROMPT_TOKENS = 16  # at the end of a prompt, in which an opened thought shows
 
 # What a token id can mean beyond its bytes.
 _HOLDS_TAG, _BEGINS_TAG, _ENDS_TURN, _PADS, _EMPTY = (1 << bit for bit in range(5))
@@ -39,7 +36,7 @@ class RegionLabeler:
     The tokenizer is read once and not kept; a labeler can be pickled. Labels depend on the bytes
     of the sampled ids only, so ids that the tokenizer itself would never produce for the same text
     are labelled as exactly as canonical ones, and no id raises. The rules of the bytes are those
-    of `rest_verl.syntax.json_calls`; those of the tokens:
+    of the syntax (`rest_verl.syntax`); those of the tokens:
 
     - A token takes the region of most of its bytes; on a tie, the earlier one in the token.
     - A token without bytes (an id outside the vocabulary) takes the region of the token before it;
@@ -48,31 +45,69 @@ class RegionLabeler:
     - Each run of mask 1 is read on its own.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
-        self.vocabulary = Vocabulary.from_tokenizer(tokenizer)
+    def __init__(
+        self, tokenizer: Any, syntax: Syntax | str = "toolrl", *, end_ids: Iterable[int] = ()
+    ) -> None:
+        """Reads the tokenizer.
+
+        Args:
+            tokenizer: any of Hugging Face's.
+            syntax: how the responses are written, or its name. `toolrl` reads `hermes` as well.
+            end_ids: ids that end a turn, beside those that tokenizer and syntax name: the model's
+                `generation_config.eos_token_id`.
+
+        Raises:
+            ValueError: no syntax of that name.
+        """
+        self.syntax = get_syntax(syntax) if isinstance(syntax, str) else syntax
+        self.vocabulary = Vocabulary.from_tokenizer(
+            tokenizer,
+            end_tokens=self.syntax.end_tokens,
+            inner_tokens=self.syntax.inner_tokens,
+            end_ids=end_ids,
+        )
+        tags = self.syntax.tags
         length = self.vocabulary.length
         self._meaning = np.where(length == 0, _EMPTY, 0).astype(np.uint8)
         self._first_byte = np.zeros(len(length), dtype=np.uint8)
         self._beginning = np.zeros(len(length), dtype=np.intp)
+        # How a token can end inside a tag, the bytes that can follow, and how many may be needed.
+        beginnings = sorted({tag[:length] for tag in tags for length in range(1, len(tag))})
+        self._continues = np.zeros((len(beginnings), 256), dtype=bool)
+        for tag in tags:
+            for cut in range(1, len(tag)):
+                self._continues[beginnings.index(tag[:cut]), tag[cut]] = True
+        longest = max(map(len, tags))
+        self._missing = np.array([longest - len(beginning) for beginning in beginnings])
+        first_bytes = {tag[0] for tag in tags}
+        # Where a tag can begin within another, a token's end can go on in two ways.
+        self._reads_all = self.syntax.reads_all or any(first_bytes & set(tag[1:]) for tag in tags)
+        number = {beginning: index for index, beginning in enumerate(beginnings)}
+        holds_tag = re.compile(b"|".join(map(re.escape, tags))).search
+        tail_starts = re.compile(b"[%s]" % re.escape(bytes(first_bytes)))
         for id_, token in enumerate(self.vocabulary.tokens):
             self._first_byte[id_] = token[0] if token else 0
-            if b"<" in token:
-                if any(tag in token for tag in TAGS):
+            starts = [found.start() for found in tail_starts.finditer(token)]
+            if starts:
+                if holds_tag(token):
                     self._meaning[id_] |= _HOLDS_TAG
-                tail = token[token.rindex(b"<") :]
-                if tail in _BEGINNINGS:
+                tail = number.get(token[starts[-1] :])
+                if tail is not None:
                     self._meaning[id_] |= _BEGINS_TAG
-                    self._beginning[id_] = _BEGINNINGS.index(tail)
+                    self._beginning[id_] = tail
+        self._opening = re.compile(b"|".join(map(re.escape, self.syntax.blocks)))
         self._meaning[list(self.vocabulary.end_ids)] = _ENDS_TURN
         if self.vocabulary.pad_id is not None:
             self._meaning[self.vocabulary.pad_id] |= _PADS
 
-    def label(self, token_ids: Any, response_mask: Any = None) -> np.ndarray:
+    def label(self, token_ids: Any, response_mask: Any = None, *, prompt: Any = None) -> np.ndarray:
         """Regions of one response.
 
         Args:
             token_ids: sampled ids, (T,); a list, array or tensor.
             response_mask: (T,), non-zero where the policy sampled the token; None: everywhere.
+            prompt: ids before the response, (P,); they tell whether a thought is open. None:
+                unknown, and the response has to tell.
 
         Returns:
             int8 (T,): `Region` values, -1 where the mask is 0.
@@ -81,14 +116,20 @@ class RegionLabeler:
         if ids_T.ndim != 1:
             raise ValueError(f"token_ids must have one axis, got shape {ids_T.shape}")
         mask = None if response_mask is None else _nonzero(response_mask)[None]
-        return self.label_batch(ids_T[None], mask)[0]
+        prompts = None if prompt is None else _integers(prompt)[None]
+        return self.label_batch(ids_T[None], mask, prompts=prompts)[0]
 
-    def label_batch(self, responses: Any, response_mask: Any = None) -> np.ndarray:
+    def label_batch(
+        self, responses: Any, response_mask: Any = None, *, prompts: Any = None
+    ) -> np.ndarray:
         """Regions of a batch of responses.
 
         Args:
             responses: sampled ids, (B, T); an array or tensor on any device.
             response_mask: (B, T), non-zero where the policy sampled the token; None: everywhere.
+            prompts: ids before each response, (B, P), short ones padded in front; the last 16 of
+                them tell whether the prompt left a thought open, and what lies before a later run
+                tells it of that. None: unknown, and each run has to tell by itself (`Syntax.scan`).
 
         Returns:
             int8 numpy array (B, T), whatever the inputs were: `Region` values, -1 where the mask
@@ -105,16 +146,22 @@ class RegionLabeler:
             raise ValueError(
                 f"response_mask {mask_BT.shape} must have the shape of the ids {ids_BT.shape}"
             )
+        prompts_BP = None if prompts is None else _integers(prompts)[:, -_PROMPT_TOKENS:]
+        if prompts_BP is not None and len(prompts_BP) != len(ids_BT):
+            raise ValueError(f"{len(prompts_BP)} prompts for {len(ids_BT)} responses")
         regions_BT = np.empty(ids_BT.shape, dtype=np.int8)
         if not ids_BT.size:
             return regions_BT
         rows = max(1, _CHUNK // ids_BT.shape[1])
         for row in range(0, len(ids_BT), rows):
             chunk = slice(row, row + rows)
-            regions_BT[chunk] = self._label_chunk(ids_BT[chunk], mask_BT[chunk])
+            before = None if prompts_BP is None else prompts_BP[chunk]
+            regions_BT[chunk] = self._label_chunk(ids_BT[chunk], mask_BT[chunk], before)
         return regions_BT
 
-    def _label_chunk(self, ids_BT: np.ndarray, mask_BT: np.ndarray) -> np.ndarray:
+    def _label_chunk(
+        self, ids_BT: np.ndarray, mask_BT: np.ndarray, prompts_BP: np.ndarray | None
+    ) -> np.ndarray:
         ids_N = self.vocabulary.clip(ids_BT).reshape(-1)
         mask_N = np.ascontiguousarray(mask_BT).reshape(-1)
         meaning_N = self._meaning[ids_N]
@@ -129,29 +176,50 @@ class RegionLabeler:
         np.not_equal(read_N[1:], read_N[:-1], out=edge_N[1:])
         edge_N[:: ids_BT.shape[1]] = True
 
-        if (meaning & _EMPTY).any():  # a tag can spread over any number of tokens
+        # A token without bytes: a tag can spread over any number of tokens.
+        if self._reads_all or (meaning & _EMPTY).any():
             wanted_N = read_N & (self.vocabulary.length[ids_N] > 0)
             decoded = self._decode(ids_N, wanted_N, wanted_N | edge_N, edge_N)
         else:
             wanted_N = self._near_tags(ids_N, marked, meaning)
             wanted_N &= read_N
             decoded = self._decode(ids_N, wanted_N, _with_gaps(wanted_N, edge_N), edge_N)
-            if _add_calls(wanted_N, decoded):
+            if _add_calls(wanted_N, decoded, self._opening):
                 wanted_N &= read_N
                 decoded = self._decode(ids_N, wanted_N, _with_gaps(wanted_N, edge_N), edge_N)
 
-        segments = Segments()
-        segments.mark(0, TEXT)
-        is_read = read_N[decoded.run_position].tolist()
-        for (start, end), read in zip(pairwise(decoded.run_offset), is_read, strict=True):
-            if read:
-                scan(decoded.text, start, end, segments)
-        region_M = _token_regions(segments, decoded.offset)
+        outline = Outline()
+        outline.mark(0, TEXT)
+        is_read = read_N[decoded.run_position]
+        think_is_open = self._open_thoughts(ids_BT, decoded.run_position[is_read], prompts_BP)
+        runs = list(pairwise(decoded.run_offset))
+        scan, text = self.syntax.scan, decoded.text
+        for run, is_open in zip(np.flatnonzero(is_read).tolist(), think_is_open, strict=True):
+            scan(text, *runs[run], outline, is_open)
+        region_M = _token_regions(outline, decoded.offset)
         region_N = np.repeat(region_M, np.diff(decoded.position_M, append=len(ids_N)))
         region_N[marked[meaning & _PADS > 0]] = TEXT
         region_N[ends_turn] = FORMAT
         np.copyto(region_N, -1, where=~mask_N)
         return region_N.reshape(ids_BT.shape)
+
+    def _open_thoughts(
+        self, ids_BT: np.ndarray, starts: np.ndarray, prompts_BP: np.ndarray | None
+    ) -> list[bool | None]:
+        """Of each run that starts there in the flat batch: whether what lies before it opened a
+        thought; None where nothing says so."""
+        if prompts_BP is None:
+            return [None] * len(starts)
+        if not prompts_BP.shape[1]:
+            prompts_BP = np.full((len(prompts_BP), 1), -1)
+        rows, columns = np.divmod(starts, ids_BT.shape[1])
+        before = np.concatenate([prompts_BP, ids_BT], axis=1)
+        columns = columns[:, None] + np.arange(prompts_BP.shape[1])
+        text, offset = self.vocabulary.decode(
+            self.vocabulary.clip(before[rows[:, None], columns]).reshape(-1)
+        )
+        edges = offset[:: prompts_BP.shape[1]].tolist()
+        return [self.syntax.leaves_think_open(text[start:end]) for start, end in pairwise(edges)]
 
     def _near_tags(self, ids_N: np.ndarray, marked: np.ndarray, meaning: np.ndarray) -> np.ndarray:
         """Whether a token may be part of a tag, bool (N,)."""
@@ -160,8 +228,8 @@ class RegionLabeler:
         near = marked[meaning & _BEGINS_TAG > 0]
         near = near[near + 1 < len(ids_N)]
         beginning, next_byte = self._beginning[ids_N[near]], self._first_byte[ids_N[near + 1]]
-        goes_on = _CONTINUES[beginning, next_byte]
-        near, missing = near[goes_on], _MISSING[beginning[goes_on]]
+        goes_on = self._continues[beginning, next_byte]
+        near, missing = near[goes_on], self._missing[beginning[goes_on]]
         while len(near):  # at most as often as a tag has bytes
             near_N[near] = True
             goes_on = (missing > 0) & (near + 1 < len(ids_N))
@@ -202,14 +270,13 @@ def _with_gaps(wanted_N: np.ndarray, edge_N: np.ndarray) -> np.ndarray:
     return kept_N
 
 
-def _add_calls(wanted_N: np.ndarray, decoded: _Decoded) -> bool:
-    """Makes wanted, in place, each run from its first `<tool_call>` on; whether there was any."""
+def _add_calls(wanted_N: np.ndarray, decoded: _Decoded, opening: re.Pattern[bytes]) -> bool:
+    """Makes wanted, in place, each run from its first calls on; whether there were any."""
     run_ends = [*decoded.run_position[1:].tolist(), len(wanted_N)]
     call_offsets, call_ends = [], []
     for (start, end), run_end in zip(pairwise(decoded.run_offset), run_ends, strict=True):
-        call_offset = decoded.text.find(CALL_OPEN, start, end)
-        if call_offset >= 0:
-            call_offsets.append(call_offset)
+        if found := opening.search(decoded.text, start, end):
+            call_offsets.append(found.start())
             call_ends.append(run_end)
     tokens = np.searchsorted(decoded.offset, call_offsets, side="right") - 1
     for first, end in zip(decoded.position_M[tokens].tolist(), call_ends, strict=True):
@@ -217,15 +284,15 @@ def _add_calls(wanted_N: np.ndarray, decoded: _Decoded) -> bool:
     return bool(call_ends)
 
 
-def _token_regions(segments: Segments, offset: np.ndarray) -> np.ndarray:
+def _token_regions(outline: Outline, offset: np.ndarray) -> np.ndarray:
     """Region of every token from the regions of its bytes, int8 (M,).
 
     Args:
-        segments: cover the bytes from 0 on.
+        outline: its segments cover the bytes from 0 on.
         offset: byte offsets of M tokens, none of them empty, and the end, (M + 1,).
     """
-    start_S = np.array(segments.starts)
-    region_S = np.array(segments.regions, dtype=np.int8)
+    start_S = np.array(outline.starts)
+    region_S = np.array(outline.regions, dtype=np.int8)
     token_S = np.searchsorted(offset, start_S, side="right") - 1  # the token it starts in
     inside_S = start_S > offset[token_S]
     num_tokens = len(offset) - 1

@@ -1,39 +1,35 @@
-"""Writes an assistant's message: thought, tool calls and text in the syntax of a prompt style."""
+"""An assistant's message as a row's prompt style wants it written."""
 
-import json
-from typing import Any
+from collections.abc import Sequence
 
-from rest_verl.prompts.styles import PromptStyle, check_style
-from rest_verl.syntax.tool_calls import ToolCall
+from rest_verl.prompts.styles import PromptStyle, asked_syntax
+from rest_verl.syntax import Syntax, ToolCall, get_syntax
 
 NO_CALL_RESPONSE = "None of the available tools can do this."
 """The response in the reference answer of a row that wants no call."""
 
 
-def write_answer(
-    calls: list[ToolCall], text: str, style: PromptStyle, *, think: str | None = None
-) -> str:
-    """The message; `think` None leaves out the think block, and so does "" with `chat_template`.
+def answer_syntax(style: PromptStyle, own: Syntax | str = "hermes") -> Syntax:
+    """The syntax of the answers in a style: the one that its prompts ask for, else the model's own.
 
-    `toolrl` and `compact`: one `<tool_call>` block with a call a line, under "parameters", and the
-    text in `<response>`. `chat_template`: the text, then a block for each call, under "arguments",
-    as the templates of Qwen and Hermes write them.
+    Raises:
+        ValueError: no such style or syntax.
     """
-    if check_style(style) == "chat_template":
-        blocks = [
-            f"<tool_call>\n{_dump({'name': name, 'arguments': arguments})}\n</tool_call>"
-            for name, arguments in calls
-        ]
-        thought = f"<think>\n{think}\n</think>\n\n" if think else ""
-        return thought + "\n".join([text, *blocks] if text else blocks)
-    parts = [] if think is None else [f"<think> {think} </think>"]
-    if calls:
-        lines = [_dump({"name": name, "parameters": arguments}) for name, arguments in calls]
-        parts += ["<tool_call>", *lines, "</tool_call>"]
-    if text:
-        parts.append(f"<response> {text} </response>")
-    return "\n".join(parts)
+    name = asked_syntax(style) or own
+    return get_syntax(name) if isinstance(name, str) else name
 
 
-def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+def write_answer(
+    calls: Sequence[ToolCall],
+    text: str,
+    style: PromptStyle,
+    *,
+    think: str | None = None,
+    syntax: Syntax | str = "hermes",
+) -> str:
+    """The message; `think` None leaves out the thought, and with `chat_template` so does "".
+
+    Args:
+        syntax: the model's own, for `chat_template`.
+    """
+    return answer_syntax(style, syntax).write(calls, text, think=think)

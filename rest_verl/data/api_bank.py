@@ -12,7 +12,7 @@ from typing import Any
 
 from rest_verl.data.answers import write_answer
 from rest_verl.files.json_lines import load_json
-from rest_verl.syntax.tool_calls import ToolCall
+from rest_verl.syntax import ToolCall
 
 LEVELS = (1, 2, 3)
 

@@ -13,7 +13,7 @@ from rest_verl.data.bfcl_multi_turn import ENVIRONMENT, MultiTurnRow, read_multi
 from rest_verl.data.dialogues import Dialogue, Message
 from rest_verl.environments.base import make_environment
 from rest_verl.environments.bfcl_task import BfclTask
-from rest_verl.syntax.tool_calls import ToolCall
+from rest_verl.syntax import ToolCall
 
 CallsPerStep = Literal["one", "all"]
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rest_verl.environments.base import make_environment
-from rest_verl.prompts.styles import PromptStyle, check_style
+from rest_verl.prompts.styles import PromptStyle, asked_syntax, check_style
 from rest_verl.prompts.system import system_message
 
 ENVIRONMENT_AGENT = "rest_tool_env"
@@ -66,6 +66,7 @@ def environment_row(
             "tools": json.dumps(tools, ensure_ascii=False) if style == "chat_template" else "",
             "environment": name,
             "task": task_json,
+            "syntax": asked_syntax(style),
             "prompt_style": style,
         },
     }

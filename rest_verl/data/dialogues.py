@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args
 
 from rest_verl.files.json_lines import load_json, read_json_lines
-from rest_verl.syntax.tool_calls import ToolCall
+from rest_verl.syntax import ToolCall
 
 Role = Literal["system", "user", "assistant", "tool"]
 

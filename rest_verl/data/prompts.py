@@ -11,10 +11,10 @@ from typing import Any
 
 from rest_verl.data.answers import NO_CALL_RESPONSE, write_answer
 from rest_verl.data.bfcl import BfclRow
-from rest_verl.prompts.styles import PromptStyle, check_style
+from rest_verl.prompts.styles import PromptStyle, asked_syntax, check_style
 from rest_verl.prompts.system import system_message
 from rest_verl.prompts.tools import tools_as_given, tools_from_docs
-from rest_verl.syntax.tool_calls import ToolCall
+from rest_verl.syntax import Syntax, ToolCall
 
 RECORDS_HEAD = "**Dialogue Records History**"
 """Stands before the dialogue in ToolRL's form."""
@@ -42,15 +42,20 @@ def ground_truth(row: BfclRow, style: PromptStyle) -> str:
 
 def dump_ground_truth(expect: str, calls: list[dict[str, Any]], style: PromptStyle) -> str:
     """The ground truth of :mod:`rest_verl.rewards.ground_truth` for an answer in this style."""
-    answer_format = "chat_template" if check_style(style) == "chat_template" else "toolrl"
+    answer_format = asked_syntax(style) or "chat_template"
     return _dump({"format": answer_format, "expect": expect, "calls": calls})
 
 
-def reference_answer(row: BfclRow, style: PromptStyle, think: str) -> str:
+def reference_answer(
+    row: BfclRow, style: PromptStyle, think: str, *, syntax: Syntax | str = "hermes"
+) -> str:
     """A right answer with `think` as its reasoning: the first allowed value of every parameter.
 
     A parameter whose first allowed value is "" is left out, unless its function requires it. With
     `chat_template` an empty `think` leaves out the think block, as non-reasoning models do.
+
+    Args:
+        syntax: the model's own, in which answers to `chat_template` are written.
 
     Raises:
         ValueError: the row wants any call at all; BFCL gives no answer for such rows.
@@ -60,7 +65,8 @@ def reference_answer(row: BfclRow, style: PromptStyle, think: str) -> str:
     calls = [
         ToolCall(call["name"], _reference_parameters(call, row.functions)) for call in row.calls
     ]
-    return write_answer(calls, "" if calls else NO_CALL_RESPONSE, style, think=think)
+    text = "" if calls else NO_CALL_RESPONSE
+    return write_answer(calls, text, style, think=think, syntax=syntax)
 
 
 def openai_tools(row: BfclRow) -> list[dict[str, Any]]:
@@ -73,7 +79,8 @@ def verl_row(row: BfclRow, style: PromptStyle, *, index: int, split: str) -> dic
 
     `extra_info.tools` is the JSON of `openai_tools` with `chat_template`, whose rows also name the
     agent loop that hands them to the template; with the other styles, whose prompts show the tools,
-    it is empty.
+    it is empty. `extra_info.syntax` is how the prompt asks answers to be written, "" where that is
+    left to the model.
     """
     agent = {"agent_name": TEMPLATE_AGENT} if style == "chat_template" else {}
     return {
@@ -89,6 +96,7 @@ def verl_row(row: BfclRow, style: PromptStyle, *, index: int, split: str) -> dic
             "split": split,
             "version": row.version,
             "tools": _dump(openai_tools(row)) if style == "chat_template" else "",
+            "syntax": asked_syntax(style),
         },
     }
 

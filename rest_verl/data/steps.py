@@ -6,7 +6,7 @@ that wants no call. How the history is shown:
 | style | history |
 |---|---|
 | `toolrl` | one user message in ToolRL's form: `<user>`, `<tool_call>`, `<response>`, `<obs>` |
-| `chat_template` | a message each; calls as Hermes text, observations of role "tool" |
+| `chat_template` | a message each; calls in the model's syntax, observations of role "tool" |
 | `compact` | a message each; calls and responses in ToolRL tags, observations of role "tool" |
 """
 
@@ -15,17 +15,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rest_verl.data.answers import write_answer
+from rest_verl.data.answers import answer_syntax
 from rest_verl.data.dialogues import Dialogue, Message
 from rest_verl.data.prompts import (
     RECORDS_HEAD,
     TEMPLATE_AGENT,
     dump_ground_truth,
 )
-from rest_verl.prompts.styles import PromptStyle, check_style
+from rest_verl.prompts.styles import PromptStyle, asked_syntax
 from rest_verl.prompts.system import system_message
 from rest_verl.prompts.tools import describe_tools
 from rest_verl.rewards import tool_call_reward
+from rest_verl.syntax import Syntax
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,7 @@ def split_steps(
     style: PromptStyle,
     *,
     thought: Callable[[Message], str] | None = None,
+    syntax: Syntax | str = "hermes",
 ) -> Iterator[Step]:
     """The steps in order.
 
@@ -55,6 +57,7 @@ def split_steps(
     without it the dialogue's own thoughts stand, and an empty one is left out of the history. With
     it, in the styles `compact` and `chat_template`, a step is what a rollout with an environment
     would show and should sample: a supervised warm start trains on `messages` and `answer`.
+    `syntax` is the model's own, for `chat_template`.
 
     Raises:
         ValueError: a call of a tool that is not offered, or a message that the reward would not
@@ -65,13 +68,14 @@ def split_steps(
             f"{dialogue.origin or dialogue.id}: calls {', '.join(unknown)}, not offered at that "
             "point; add it to the tools or drop the dialogue"
         )
+    written_in = answer_syntax(style, syntax)
     history: list[Message] = []
     number = 0
     for message in dialogue.messages:
         if message.role == "assistant":
             if thought:
                 message = replace(message, thought=thought(message))
-            yield _step(dialogue, history, message, style, number)
+            yield _step(dialogue, history, message, style, written_in, number)
             number += 1
         history.append(message)
 
@@ -95,6 +99,7 @@ def step_row(
             "split": split,
             "version": dialogue.version,
             "tools": tools,
+            "syntax": asked_syntax(style),
         },
     }
 
@@ -110,16 +115,23 @@ def only_value(value: Any) -> Any:
 
 
 def _step(
-    dialogue: Dialogue, history: list[Message], message: Message, style: PromptStyle, number: int
+    dialogue: Dialogue,
+    history: list[Message],
+    message: Message,
+    style: PromptStyle,
+    syntax: Syntax,
+    number: int,
 ) -> Step:
     text = "" if message.calls else message.content
-    answer = write_answer(list(message.calls), text, style, think=message.thought)
+    answer = syntax.write(message.calls, text, think=message.thought)
     calls = [
-        {"name": name, "parameters": {key: [only_value(v)] for key, v in arguments.items()}}
-        for name, arguments in message.calls
+        {"name": c.name, "parameters": {key: [only_value(v)] for key, v in c.arguments.items()}}
+        for c in message.calls
     ]
     ground_truth = dump_ground_truth("calls" if calls else "no_call", calls, style)
-    result = tool_call_reward(answer, ground_truth)
+    result = tool_call_reward(
+        answer, ground_truth, syntax=syntax, think_is_open=False, tools=_offered(dialogue, history)
+    )
     if not (result.format_ok and result.exact_match):
         raise ValueError(
             f"{dialogue.origin or dialogue.id}, step {number}: the reward would not take the "
@@ -129,38 +141,42 @@ def _step(
     return Step(
         number=number,
         wants_calls=bool(calls),
-        messages=_prompt(dialogue.tools, history, style),
+        messages=_prompt(dialogue.tools, history, style, syntax),
         answer=answer,
         ground_truth=ground_truth,
     )
 
 
+def _offered(dialogue: Dialogue, history: list[Message]) -> list[dict[str, Any]]:
+    return [*dialogue.tools, *(tool for message in history for tool in message.new_tools)]
+
+
 def _prompt(
-    tools: list[dict[str, Any]], history: list[Message], style: PromptStyle
+    tools: list[dict[str, Any]], history: list[Message], style: PromptStyle, syntax: Syntax
 ) -> list[dict[str, str]]:
-    if check_style(style) == "chat_template":
-        return [{"role": m.role, "content": _content(m, style)} for m in history]
+    if style == "chat_template":
+        return [{"role": m.role, "content": _content(m, style, syntax)} for m in history]
     own = [message.content for message in history if message.role == "system"]
     system = {"role": "system", "content": "\n\n".join([system_message(tools, style), *own])}
     dialogue = [message for message in history if message.role != "system"]
     if style == "compact":
-        return [system, *({"role": m.role, "content": _content(m, style)} for m in dialogue)]
-    return [system, {"role": "user", "content": _records(dialogue)}]
+        shown = [{"role": m.role, "content": _content(m, style, syntax)} for m in dialogue]
+        return [system, *shown]
+    return [system, {"role": "user", "content": _records(dialogue, syntax)}]
 
 
-def _content(message: Message, style: PromptStyle) -> str:
+def _content(message: Message, style: PromptStyle, syntax: Syntax) -> str:
     if message.role == "assistant":
-        thought = message.thought or None
-        return write_answer(list(message.calls), message.content, style, think=thought)
+        return syntax.write(message.calls, message.content, think=message.thought or None)
     if message.new_tools:
         return f"{describe_tools(list(message.new_tools), style)}\n{message.content}"
     return message.content
 
 
-def _records(dialogue: list[Message]) -> str:
+def _records(dialogue: list[Message], syntax: Syntax) -> str:
     text = RECORDS_HEAD
     for message in dialogue:
-        content = _content(message, "toolrl")
+        content = _content(message, "toolrl", syntax)
         if message.role == "tool":
             text += f"\n<obs> {content} </obs>"
             continue

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from rest_verl.environments.observations import encodable
-from rest_verl.syntax.tool_calls import message_calls
+from rest_verl.syntax import Reading
 
 MAX_NESTING = 100
 """Levels of arguments. Python can read somewhat deeper JSON than it can compare or write."""
@@ -15,26 +15,21 @@ Calls = list[dict[str, Any]]
 """`{"name", "arguments"}` each."""
 
 
-def read_calls(text: str, *, think_is_open: bool) -> Calls | None:
-    """The calls of one assistant message, as in training; None if a block cannot be read.
-
-    Args:
-        text: the message without the token that ends it.
-        think_is_open: the prompt ends within think text.
-    """
-    calls = message_calls(text, think_is_open=think_is_open)
+def record_calls(reading: Reading) -> Calls | None:
+    """The calls of one assistant message; None if there are some that cannot be read."""
+    calls = reading.whole_calls
     if calls is None:
         return None
     try:
         return [
-            {"name": encodable(name), "arguments": storable(arguments)} for name, arguments in calls
+            {"name": encodable(call.name), "arguments": storable(call.arguments)} for call in calls
         ]
     except ValueError:
         return None
 
 
 def are_calls(value: Any) -> bool:
-    """Whether `value`, from a result file, is what `read_calls` gives."""
+    """Whether `value`, from a result file, is what `record_calls` gives."""
     if value is None:
         return True
     return isinstance(value, list) and all(map(_is_call, value))

@@ -38,6 +38,12 @@ def add_evaluate(commands: Any) -> None:
         "signatures, for the tiny recipes' models (default: tools)",
     )
     bfcl.add_argument(
+        "--syntax",
+        default="auto",
+        metavar="NAME",
+        help="how the model writes calls with --mode tools (default: auto, as its chat template)",
+    )
+    bfcl.add_argument(
         "--score-only",
         type=Path,
         metavar="RESULTS",
@@ -115,6 +121,7 @@ def evaluate_bfcl(arguments: argparse.Namespace) -> int:
         options=options,
         rows=rows,
         shows_tools=arguments.mode == "tools",
+        syntax=arguments.syntax if arguments.mode == "tools" else "toolrl",
         about={
             "benchmark": "bfcl",
             "data_version": source.version,
@@ -186,6 +193,7 @@ def evaluate_api_bank(arguments: argparse.Namespace) -> int:
         options=options,
         rows=rows,
         shows_tools=False,
+        syntax="toolrl",
         about={
             "benchmark": "api_bank",
             "data_version": None,

@@ -19,20 +19,19 @@ from rest_verl.environments.base import make_environment
 from rest_verl.environments.conversation import Conversation
 from rest_verl.environments.execution import run_call
 from rest_verl.environments.observations import encodable
-from rest_verl.environments.syntax import ends_in_think
 from rest_verl.environments.template import examine_template
-from rest_verl.evaluation.calls import Calls, read_calls
+from rest_verl.evaluation.calls import Calls, record_calls
 from rest_verl.evaluation.generation import Engine, GenerationOptions, request_seed
+from rest_verl.integration.message_reader import MessageReader
 from rest_verl.prompts.styles import PromptStyle
 from rest_verl.prompts.system import system_message
 from rest_verl.prompts.tools import describe_tools
+from rest_verl.syntax import Tools
 
 MAX_CALLING_STEPS = 21
 """Of a turn. BFCL's loop counts a step after its calls and stops when there are more than 20."""
 CALL_TIMEOUT = 10.0
 """Seconds that one call may take."""
-_OPENING_TOKENS = 16
-"""Tokens at the end of a prompt in which a template's opened think block shows."""
 
 Record = dict[str, Any]
 
@@ -46,9 +45,9 @@ class Question:
     messages: list[dict[str, str]]
     tools: list[dict[str, Any]] | None
     """For the chat template; None where the messages show them."""
-    judge: Callable[[str, Calls | None], Record]
-    """(text, calls) -> `valid`, `error` and what else goes into the record. Calls are None where
-    they cannot be read."""
+    judge: Callable[[str, Calls | None, str], Record]
+    """(text, calls, foreign) -> `valid`, `error` and what else goes into the record. Calls are None
+    where they cannot be read; `foreign` as in `Reading`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +65,7 @@ class Dialogue:
 class _Message(NamedTuple):
     text: str
     calls: Calls | None
+    foreign: str
     num_tokens: int
     is_ended: bool
 
@@ -75,16 +75,19 @@ class Chat:
 
     Args:
         builder: verl's continuous-token builder for the model's tokenizer.
+        reader: reads what the model writes.
 
     Raises:
         ValueError: the chat template can append neither tool nor user messages.
     """
 
-    def __init__(self, engine: Engine, builder: Any, options: GenerationOptions) -> None:
+    def __init__(
+        self, engine: Engine, builder: Any, options: GenerationOptions, reader: MessageReader
+    ) -> None:
         self.engine = engine
         self.builder = builder
         self.options = options
-        self.tokenizer = builder.tokenizer
+        self.reader = reader
         self.template = examine_template(builder)
 
     async def record(self, row: Question | Dialogue, sample: int) -> Record:
@@ -97,15 +100,17 @@ class Chat:
 
     async def _answer(self, question: Question, sample: int) -> Record:
         conversation = await self._begin(question.messages, question.tools)
-        message = _Message("", None, 0, is_ended=False)
+        message = _Message("", None, "", 0, is_ended=False)
         limit = "context"
         if conversation.room > 0:
-            message = await self._say(conversation, (question.id, sample, 0))
+            place = (question.id, sample, 0)
+            message = await self._say(conversation, place, question.tools)
             limit = "" if message.is_ended else "max_tokens"
         return {
             "text": message.text,
             "calls": message.calls,
-            **question.judge(message.text, message.calls),
+            "foreign": message.foreign,
+            **question.judge(message.text, message.calls, message.foreign),
             "output_tokens": message.num_tokens,
             "limit": limit,
         }
@@ -141,7 +146,7 @@ class Chat:
             turns.append(steps)
             while True:
                 place = (dialogue.id, sample, sum(map(len, turns)))
-                message = await self._say(conversation, place)
+                message = await self._say(conversation, place, environment.tools)
                 steps.append(message)
                 if not message.calls:
                     break
@@ -175,7 +180,9 @@ class Chat:
             max_length=length,
         )
 
-    async def _say(self, conversation: Conversation, place: tuple[str, int, int]) -> _Message:
+    async def _say(
+        self, conversation: Conversation, place: tuple[str, int, int], tools: Tools | None
+    ) -> _Message:
         """The model's next message; `place` is row, sample and step."""
         prompt = conversation.token_ids
         output = await self.engine.sample(
@@ -184,12 +191,12 @@ class Chat:
             seed=request_seed(self.options.seed, *place),
         )
         token_ids = output.token_ids
-        text = self._decode(token_ids[:-1] if output.is_ended else token_ids)
+        text = self.reader.text(token_ids)
         end = [] if output.is_ended or self.template.end_id is None else [self.template.end_id]
         conversation.add_sampled([*token_ids, *end], None, text)
-        think_is_open = ends_in_think(self._decode(prompt[-_OPENING_TOKENS:]))
-        calls = read_calls(text, think_is_open=think_is_open)
-        return _Message(text, calls, len(token_ids), output.is_ended)
+        reading = self.reader.read(token_ids, prompt, tools)
+        calls = record_calls(reading)
+        return _Message(text, calls, reading.foreign, len(token_ids), output.is_ended)
 
     async def _run_calls(self, environment: Any, calls: Calls) -> list[dict[str, Any]]:
         """The observations as messages."""
@@ -199,6 +206,3 @@ class Chat:
             observation = await run_call(environment.call, name, arguments, CALL_TIMEOUT)
             contents.append({"content": encodable(observation.text), "name": name})
         return self.template.observations(contents)
-
-    def _decode(self, token_ids: list[int]) -> str:
-        return self.tokenizer.decode(token_ids, clean_up_tokenization_spaces=False)

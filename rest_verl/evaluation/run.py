@@ -27,6 +27,8 @@ from rest_verl.evaluation.store import (
 )
 from rest_verl.integration.checkpoints import model_checksums
 from rest_verl.integration.chosen_platform import choose_platform, runs_on_cpu
+from rest_verl.integration.message_reader import MessageReader, generation_end_ids
+from rest_verl.integration.run_syntax import RunSyntaxes
 from rest_verl.integration.token_builder import token_builder
 
 PACKAGES = ("rest-verl", "verl", "vllm", "transformers", "torch")
@@ -47,6 +49,8 @@ class Evaluation:
     rows: Sequence[Row]
     shows_tools: bool
     """Whether the tools come through the chat template."""
+    syntax: str
+    """How calls are written: `auto` for what the chat template writes."""
     about: dict[str, Any]
     """The benchmark, its data with checksums, and every other setting; JSON throughout."""
 
@@ -63,10 +67,11 @@ def run_evaluation(evaluation: Evaluation, folder: Path) -> list[Record]:
     # Before anything is hashed, written or started.
     builder = token_builder(evaluation.model, evaluation.options.chat_template_kwargs)
     check_template(builder, evaluation.model, evaluation.rows, shows_tools=evaluation.shows_tools)
-    with Store(folder, _description(evaluation)) as store:
+    reader = _reader(evaluation, builder)
+    with Store(folder, _description(evaluation, reader)) as store:
         if any(key not in store.records for key in jobs):
             try:
-                asyncio.run(_generate(evaluation, builder, jobs, store))
+                asyncio.run(_generate(evaluation, builder, reader, jobs, store))
             except KeyboardInterrupt:
                 done = sum(key in store.records for key in jobs)
                 print(
@@ -109,7 +114,8 @@ def _rescore(folder: Path, rows: Sequence[Row], samples: int) -> list[Record]:
                 "calls that can be scored; remove its line and start its evaluation again"
             )
         if isinstance(row, Question):
-            verdict = row.judge(record["text"], record["calls"])
+            foreign = str(record.get("foreign", ""))
+            verdict = row.judge(record["text"], record["calls"], foreign)
         else:
             verdict = row.judge(record["calls"])
         records.append({**record, **verdict})
@@ -122,9 +128,23 @@ def _jobs(rows: Sequence[Row], samples: int) -> dict[Key, Job]:
     return {(row.id, sample): (row, sample) for row in rows for sample in range(samples)}
 
 
-def _description(evaluation: Evaluation) -> dict[str, Any]:
+def _reader(evaluation: Evaluation, builder: Any) -> MessageReader:
+    """Reads the answers; ValueError where the template does not tell how calls are written."""
+    syntaxes = RunSyntaxes(
+        evaluation.syntax,
+        builder.tokenizer,
+        evaluation.options.chat_template_kwargs,
+        model=evaluation.model,
+        mend="name it with --syntax NAME, or evaluate with --mode prompt",
+    )
+    end_ids = generation_end_ids(evaluation.model)
+    return MessageReader(builder.tokenizer, syntaxes.own, end_ids=end_ids)
+
+
+def _description(evaluation: Evaluation, reader: MessageReader) -> dict[str, Any]:
     return {
         **evaluation.about,
+        "syntax": reader.syntax.name,
         "model": {"path": str(evaluation.model), "files": model_checksums(evaluation.model)},
         "options": {**asdict(evaluation.options), "on_cpu": runs_on_cpu()},
         "packages": {name: _version(name) for name in PACKAGES},
@@ -139,16 +159,21 @@ def _version(package: str) -> str | None:
 
 
 async def _generate(
-    evaluation: Evaluation, builder: Any, jobs: Mapping[Key, Job], store: Store
+    evaluation: Evaluation,
+    builder: Any,
+    reader: MessageReader,
+    jobs: Mapping[Key, Job],
+    store: Store,
 ) -> None:
     options = evaluation.options
-    ends = {examine_template(builder).end_id, builder.tokenizer.eos_token_id} - {None}
+    template_end, own_end = examine_template(builder).end_id, builder.tokenizer.eos_token_id
+    ends = {template_end, own_end, *reader.stop_ids} - {None}
     missing = [job for key, job in jobs.items() if key not in store.records]
     # Conversations first: they take longest.
     missing.sort(key=lambda job: isinstance(job[0], Question))
     model = evaluation.model
     async with vllm_engine(model, options, on_cpu=runs_on_cpu(), end_ids=ends) as engine:
-        chat = Chat(engine, builder, options)
+        chat = Chat(engine, builder, options, reader)
         seconds = 0.1 if sys.stderr.isatty() else 30.0  # in a log, a line's worth now and then
         with tqdm(
             total=len(jobs), initial=len(jobs) - len(missing), unit="row", mininterval=seconds

@@ -8,21 +8,99 @@ that were made without it: a rejected token between two others must not change w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from tensordict import TensorDict
 
-# Shape letters: B responses, T response tokens.
+from rest_verl.algorithm.regions import RegionLabeler
+from rest_verl.integration.message_reader import PROMPT_TOKENS
+from rest_verl.integration.run_syntax import RunSyntaxes, asked_syntax
+from rest_verl.syntax import Syntax
+
+# Shape letters: B responses, T response tokens, P tokens at a prompt's end.
+
+_SAMPLED = ("prompts", "responses", "response_mask")
+_ROWS = ("extra_info", "reward_model")
 
 
-class Labeler(Protocol):
-    """What a trainer asks for labels: `RegionLabeler`, or one of the user's own."""
+class RowLabeler:
+    """Labels each row by the syntax that it is written in.
 
-    def label_batch(self, responses: Any, response_mask: Any) -> np.ndarray:
-        """Regions of ids (B, T), int8, (B, T), -1 where the mask is 0."""
+    Args:
+        tokenizer: of the model.
+        syntaxes: which one is a row's.
+        end_ids: as for `RegionLabeler`.
+        asked: the syntaxes that the run's rows ask for (`asked_syntax`), where that is known. With
+            one, no row has to be looked at.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        syntaxes: RunSyntaxes,
+        *,
+        end_ids: Iterable[int] = (),
+        asked: Collection[str] | None = None,
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._syntaxes = syntaxes
+        self._end_ids = list(end_ids)
+        self._only = next(iter(asked)) if asked is not None and len(asked) == 1 else None
+        self._labelers: dict[str, RegionLabeler] = {}
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of verl's that `label` reads."""
+        return _SAMPLED if self._only is not None else (*_SAMPLED, *_ROWS)
+
+    def of(self, syntax: Syntax) -> RegionLabeler:
+        """The labeler of one syntax."""
+        if syntax.name not in self._labelers:
+            labeler = RegionLabeler(self._tokenizer, syntax, end_ids=self._end_ids)
+            self._labelers[syntax.name] = labeler
+        return self._labelers[syntax.name]
+
+    def label(self, sampled: TensorDict) -> np.ndarray:
+        """Regions of jagged `responses` under the `response_mask` of what was sampled, int8 (B, T),
+        -1 where the mask is 0."""
+        padded = sampled.select("responses", "response_mask").to_padded_tensor()
+        ids_BT, mask_BT = padded["responses"].numpy(), padded["response_mask"].numpy()
+        prompts_BP = _tails(sampled["prompts"].unbind()) if "prompts" in sampled else None
+        asked = self._asked(sampled)
+        regions_BT = np.empty(ids_BT.shape, dtype=np.int8)
+        for name in sorted(set(asked)):
+            rows = np.flatnonzero([row == name for row in asked])
+            labeler = self.of(self._syntaxes.named(name))
+            before = None if prompts_BP is None else prompts_BP[rows]
+            regions_BT[rows] = labeler.label_batch(ids_BT[rows], mask_BT[rows], prompts=before)
+        return regions_BT
+
+    def answers(self, sampled: TensorDict) -> list[tuple[RegionLabeler, np.ndarray]]:
+        """The sampled ids of each row, with the labeler that reads them."""
+        rows = zip(
+            self._asked(sampled),
+            sampled["responses"].unbind(),
+            sampled["response_mask"].unbind(),
+            strict=True,
+        )
+        return [
+            (self.of(self._syntaxes.named(name)), ids[mask.bool()].numpy())
+            for name, ids, mask in rows
+        ]
+
+    def _asked(self, sampled: TensorDict) -> list[str]:
+        if self._only is not None:
+            return [self._only] * len(sampled)
+        infos, models = (
+            sampled[name].tolist() if name in sampled else [None] * len(sampled) for name in _ROWS
+        )
+        return [
+            asked_syntax(info, (model or {}).get("ground_truth"))
+            for info, model in zip(infos, models, strict=True)
+        ]
 
 
 class BackgroundLabels:
@@ -33,16 +111,16 @@ class BackgroundLabels:
         self._keys: list[str] = []
         self._regions: Future[np.ndarray] | None = None
 
-    def start(self, labeler: Labeler, keys: Sequence[str], sampled: TensorDict) -> None:
+    def start(self, labeler: RowLabeler, keys: Sequence[str], sampled: TensorDict) -> None:
         """Begins with the batch of these keys.
 
         Args:
             labeler: Makes the labels.
             keys: verl's keys of the rows.
-            sampled: Jagged `responses` and `response_mask`, as sampled.
+            sampled: The labeler's columns, jagged, as sampled.
         """
         self._keys = list(keys)
-        self._regions = self._pool.submit(label, labeler, sampled)
+        self._regions = self._pool.submit(labeler.label, sampled)
 
     def take(self, keys: Sequence[str]) -> np.ndarray | None:
         """Regions of the rows with these keys, int8, (B, T), -1 where not sampled; waits for them.
@@ -56,7 +134,10 @@ class BackgroundLabels:
         return regions_BT[[row[key] for key in keys]]
 
 
-def label(labeler: Labeler, sampled: TensorDict) -> np.ndarray:
-    """Regions of jagged `responses` under the `response_mask` of what was sampled, (B, T)."""
-    padded = sampled.to_padded_tensor()
-    return labeler.label_batch(padded["responses"], padded["response_mask"])
+def _tails(prompts: Sequence[Any]) -> np.ndarray:
+    """The last ids of each prompt, (B, P), short ones padded in front by -1."""
+    tails_BP = np.full((len(prompts), PROMPT_TOKENS), -1, dtype=np.int64)
+    for tail_P, prompt in zip(tails_BP, prompts, strict=True):
+        ids = prompt[-PROMPT_TOKENS:].numpy()
+        tail_P[PROMPT_TOKENS - len(ids) :] = ids
+    return tails_BP

@@ -11,7 +11,9 @@ from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 from verl.experimental.reward_loop.reward_manager.registry import register
 
+from rest_verl.integration.message_reader import row_tools
 from rest_verl.integration.reward_options import reward_config_from, schedule_step
+from rest_verl.integration.run_syntax import row_readers
 from rest_verl.integration.validation_mark import VALIDATION_MARK
 from rest_verl.rewards import tool_call_reward
 
@@ -39,6 +41,7 @@ class ReSTRewardManager(RewardManagerBase):
         super().__init__(config, tokenizer, compute_score)
         self.reward_config = reward_config_from(config)
         self.schedule_step = schedule_step(config)
+        self.readers = row_readers(config, tokenizer)
 
     async def run_single(self, data: DataProto) -> dict[str, Any]:
         """One session → {"reward_score", "reward_extra_info"}; never raises on model text."""
@@ -46,13 +49,18 @@ class ReSTRewardManager(RewardManagerBase):
         row = item.non_tensor_batch
         ids = item.batch["responses"]
         length = int(item.batch["attention_mask"][-ids.shape[-1] :].sum())
-        response = self.tokenizer.decode(ids[:length], skip_special_tokens=True)
+        ground_truth, extra_info = row["reward_model"]["ground_truth"], row.get("extra_info")
+        reader = self.readers.of_row(extra_info, ground_truth)
+        sampled = item.batch["input_ids"][item.batch["attention_mask"].bool()].numpy()
         try:
             result = tool_call_reward(
-                response,
-                row["reward_model"]["ground_truth"],
+                reader.text(ids[:length].numpy()),
+                ground_truth,
                 step=None if is_validation(row) else self.schedule_step(int(row["global_steps"])),
                 config=self.reward_config,
+                syntax=reader.syntax,
+                think_is_open=reader.think_is_open(sampled[: len(sampled) - length]),
+                tools=row_tools(extra_info, reader.syntax),
             )
         except ValueError as error:  # the data's fault: say which row
             info = row.get("extra_info") or {}

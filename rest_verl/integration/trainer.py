@@ -36,17 +36,19 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.debug import marked_timer
 from verl.workers.utils.padding import response_to_nested
 
-from rest_verl.algorithm.regions import RegionLabeler
 from rest_verl.algorithm.weighting import EntropyMemory, token_weights
 from rest_verl.integration.checks import check_config, in_force
 from rest_verl.integration.chosen_platform import runs_on_cpu
 from rest_verl.integration.estimators import EstimatorInputs
+from rest_verl.integration.foreign_calls import foreign_calls_warning, has_few_calls
 from rest_verl.integration.horizon import describe_clock, run_clock, run_steps
-from rest_verl.integration.labelling import BackgroundLabels, Labeler, label
+from rest_verl.integration.labelling import BackgroundLabels, RowLabeler
+from rest_verl.integration.message_reader import generation_end_ids
 from rest_verl.integration.registries import require_registered
 from rest_verl.integration.reward_metrics import reward_metrics
 from rest_verl.integration.reward_options import hand_over_clock
 from rest_verl.integration.run_state import checkpoint_to_resume, read_state, write_state
+from rest_verl.integration.run_syntax import RunSyntaxes, asked_syntaxes
 from rest_verl.integration.samples import sample_steps, staleness_metrics
 from rest_verl.integration.validation_mark import MarkedLoader
 
@@ -62,6 +64,7 @@ class ReSTMixin(EstimatorInputs):
 
     trainer_name: str
     parent_mode: str
+    is_first_step = True
 
     def __init__(self, config: DictConfig) -> None:
         require_registered()
@@ -71,15 +74,12 @@ class ReSTMixin(EstimatorInputs):
             config.trainer.v1.trainer_mode = self.parent_mode
         super().__init__(config)
 
-    def _init_tokenizer(self) -> None:
-        super()._init_tokenizer()  # type: ignore[misc]
-        self.labeler: Labeler = RegionLabeler(self.tokenizer)  # type: ignore[attr-defined]
-        self.labels = BackgroundLabels()
-
     def _init_dataloader(self) -> None:
-        """verl's, which settles the run's steps; then the clock, before the reward's workers."""
+        """verl's, which settles the run's rows and steps; then what they are read by, and the
+        clock, before any worker starts."""
         super()._init_dataloader()  # type: ignore[misc]
         config: DictConfig = self.config  # type: ignore[attr-defined]
+        self._init_labels(config)
         steps = run_steps(config, self.steps_per_epoch, self.total_training_steps)  # type: ignore[attr-defined]
         checkpoint = checkpoint_to_resume(config)
         saved_clock, saved_entropies = read_state(checkpoint)
@@ -92,6 +92,15 @@ class ReSTMixin(EstimatorInputs):
         print(describe_clock(self.clock, self.rest_config.horizon, steps), flush=True)
         hand_over_clock(config, self.clock)
 
+    def _init_labels(self, config: DictConfig) -> None:
+        tokenizer = self.tokenizer  # type: ignore[attr-defined]
+        syntaxes = RunSyntaxes.of_run(config, tokenizer)
+        asked = asked_syntaxes(self.train_dataset)  # type: ignore[attr-defined]
+        print(syntaxes.describe(asked or {""}), flush=True)
+        end_ids = generation_end_ids(config.actor_rollout_ref.model.path)
+        self.labeler = RowLabeler(tokenizer, syntaxes, end_ids=end_ids, asked=asked)
+        self.labels = BackgroundLabels()
+
     def _save_checkpoint(self) -> None:
         """ResT's state first: verl's last act is to name the checkpoint complete."""
         folder = Path(self.config.trainer.default_local_dir)  # type: ignore[attr-defined]
@@ -99,7 +108,8 @@ class ReSTMixin(EstimatorInputs):
         super()._save_checkpoint()  # type: ignore[misc]
 
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
-        self.labels.start(self.labeler, batch.keys, self._get(batch, "responses", "response_mask"))
+        sampled = self._get(batch, *self.labeler.columns)
+        self.labels.start(self.labeler, batch.keys, sampled)
         batch = super()._compute_old_log_prob(batch, metrics=metrics)
         if runs_on_cpu():
             from rest_verl.integration.cpu.sampler_check import check_fresh_samples
@@ -112,8 +122,7 @@ class ReSTMixin(EstimatorInputs):
         with marked_timer("rest_weights", self.timing_raw):  # type: ignore[attr-defined]
             regions = self.labels.take(batch.keys)
             if regions is None:
-                sampled = self._get(batch, "responses", "response_mask")
-                regions = label(self.labeler, sampled)
+                regions = self.labeler.label(self._get(batch, *self.labeler.columns))
         batch = super()._compute_advantage(batch, metrics=metrics)
         with marked_timer("rest_weights", self.timing_raw):  # type: ignore[attr-defined]
             return self._write_weights(batch, regions, metrics)
@@ -136,6 +145,12 @@ class ReSTMixin(EstimatorInputs):
         )
         metrics.update(stats)
         metrics.update(staleness_metrics(current - steps, batch.tags))
+        if self.is_first_step:
+            self.is_first_step = False
+            if has_few_calls(stats):
+                answers = self.labeler.answers(self._get(batch, *self.labeler.columns))
+                if warning := foreign_calls_warning(answers):
+                    print(warning, flush=True)
         if WEIGHT_COLUMN in data:
             weights = weights * data[WEIGHT_COLUMN].to_padded_tensor(0.0)
         column = TensorDict(

@@ -3,7 +3,7 @@
 | style | system message | answer |
 |---|---|---|
 | `toolrl` | tools with docs, steps, output format: the structure of ToolRL | ToolRL tags |
-| `chat_template` | none: the tools go to the model's own chat template | Hermes/Qwen tags |
+| `chat_template` | none: the tools go to the model's own chat template | the model's own syntax |
 | `compact` | one signature a tool, no docs: for models of a few million parameters | ToolRL tags |
 """
 
@@ -22,3 +22,8 @@ def check_style(style: PromptStyle) -> PromptStyle:
     if style not in STYLES:
         raise ValueError(f"unknown prompt style {style!r}; there are {', '.join(STYLES)}")
     return style
+
+
+def asked_syntax(style: PromptStyle) -> str:
+    """The syntax (`rest_verl.syntax`) that prompts of this style ask for; "": the model's own."""
+    return "" if check_style(style) == "chat_template" else "toolrl"

@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_verl.rewards.assignment import best_total
 from rest_verl.rewards.ground_truth import ExpectedCall, GroundTruth
-from rest_verl.syntax.tool_calls import ToolCall
+from rest_verl.syntax import ToolCall
 
 # K ground-truth calls and J predicted calls, of one name where they are matched.
 
@@ -34,8 +34,8 @@ def correctness_points(calls: list[ToolCall], truth: GroundTruth) -> tuple[float
     best matching of same-name calls: in [0, ``truth.max_points``], whatever the calls' order.
     """
     arguments_by_name: dict[str, list[dict[str, Any]]] = {}
-    for name, arguments in calls:
-        arguments_by_name.setdefault(name, []).append(arguments)
+    for call in calls:
+        arguments_by_name.setdefault(call.name, []).append(call.arguments)
     shared, points = 0, 0.0
     for name, expected_K in truth.calls_by_name.items():
         if arguments_J := arguments_by_name.get(name):

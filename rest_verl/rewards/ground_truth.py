@@ -16,7 +16,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn
 
 from rest_verl.rewards.values import ValueTest, allowed_values, equal_to, may_be_left_out
-from rest_verl.syntax.tool_calls import decode_json, parse_response
+from rest_verl.syntax import get_syntax
+from rest_verl.syntax.json_values import decode_json
 
 FORMATS = ("toolrl", "chat_template")
 EXPECTATIONS = ("calls", "no_call", "any_call")
@@ -39,7 +40,7 @@ class GroundTruth(NamedTuple):
     """What a row asks for."""
 
     format: str
-    """``toolrl`` or ``chat_template``: the syntax of the answer."""
+    """``toolrl``, as the prompt asked, or ``chat_template``: in the model's own syntax."""
     expect: str
     """``calls`` (these), ``no_call``, or ``any_call`` (one or more, whichever)."""
     response_too: bool
@@ -69,24 +70,25 @@ def _parse(text: str) -> GroundTruth:
 
 
 def _from_toolrl(text: str) -> GroundTruth:
-    structure, calls, well_formed = parse_response(text)
-    if not well_formed:
+    answer = get_syntax("toolrl").read(text, think_is_open=False)
+    structure = answer.structure
+    if not answer.well_formed:
         _refuse(
             text, "its tool_call block is not closed or not JSON calls with name and parameters"
         )
     if structure.removeprefix("Tt") not in ("Cc", "CcRr", "Rr"):
         _refuse(text, "it needs <tool_call>, <response> or both in this order, after any <think>")
-    for _, arguments in calls:
-        _check_nesting(text, arguments)
+    for call in answer.calls:
+        _check_nesting(text, call.arguments)
     expected = [
         ExpectedCall(
-            name,
-            {key: equal_to(value) for key, value in arguments.items()},
+            call.name,
+            {key: equal_to(value) for key, value in call.arguments.items()},
             frozenset(),
         )
-        for name, arguments in calls
+        for call in answer.calls
     ]
-    return _ground_truth("toolrl", "calls" if calls else "no_call", "R" in structure, expected)
+    return _ground_truth("toolrl", "calls" if expected else "no_call", "R" in structure, expected)
 
 
 def _from_json(text: str) -> GroundTruth:

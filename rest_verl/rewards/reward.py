@@ -10,7 +10,7 @@ from rest_verl.rewards.correctness import correctness_points
 from rest_verl.rewards.format import has_format
 from rest_verl.rewards.ground_truth import GroundTruth, parse_ground_truth
 from rest_verl.rewards.schedule import RewardConfig, Scale
-from rest_verl.syntax.tool_calls import ParsedResponse, parse_response
+from rest_verl.syntax import Reading, Syntax, Tools, get_syntax, read_message
 
 
 @dataclass(frozen=True)
@@ -49,25 +49,38 @@ def tool_call_reward(
     ground_truth: str,
     step: float | None = None,
     config: RewardConfig = RewardConfig.preset("toolrl"),  # noqa: B008 (frozen)
+    *,
+    syntax: Syntax | str = "hermes",
+    think_is_open: bool | None = None,
+    tools: Tools | None = None,
 ) -> RewardResult:
     """Score one answer by rule (method, section 5; ``docs/rewards.md``).
 
     Args:
-        response: the answer's text, whatever the model wrote.
+        response: the answer's text, whatever the model wrote, its tags included even where they
+            are special tokens of the tokenizer, without the token that ends it.
         ground_truth: the row's ground truth (:mod:`rest_verl.rewards.ground_truth`).
         step: training step for a schedule; None, as for validation, gives the fixed scale.
         config: the scale.
+        syntax: the model's own, or its name. A ground truth in ToolRL's format, which the prompt
+            asked for, is compared by `toolrl` whatever stands here.
+        think_is_open: the prompt ended within a thought. None: unknown; then a thought that
+            nothing opened is let through, except in ToolRL's format.
+        tools: those offered, for syntaxes that write arguments as untyped text (`Syntax.read`).
 
     Raises:
-        ValueError: the ground truth is malformed, or the step negative.
+        ValueError: the ground truth is malformed, the step negative, or no syntax of that name.
         TypeError: ``response`` is not a string.
     """
     if not isinstance(response, str):
         raise TypeError(f"response must be a string, got {type(response).__name__}")
     truth = parse_ground_truth(ground_truth)
-    answer = parse_response(response, think_may_be_open=truth.format == "chat_template")
+    if truth.format == "toolrl":
+        syntax, think_is_open = "toolrl", bool(think_is_open)
+    syntax = get_syntax(syntax) if isinstance(syntax, str) else syntax
+    answer = read_message(syntax, response, think_is_open=think_is_open, tools=tools)
     scale = config.scale(step)
-    format_ok = has_format(answer, truth)
+    format_ok = has_format(answer, truth, syntax)
     format_score = scale.format_max if format_ok else scale.format_min
     if truth.expect == "calls":
         correctness, name_match, exact_match = _score_calls(answer, truth, scale)
@@ -85,9 +98,7 @@ def tool_call_reward(
     )
 
 
-def _score_calls(
-    answer: ParsedResponse, truth: GroundTruth, scale: Scale
-) -> tuple[float, bool, bool]:
+def _score_calls(answer: Reading, truth: GroundTruth, scale: Scale) -> tuple[float, bool, bool]:
     """Correctness, name match and exact match where the ground truth has calls."""
     low, high = scale.correctness_min, scale.correctness_max
     if not answer.well_formed:
@@ -98,12 +109,12 @@ def _score_calls(
     return (high - low) * points / truth.max_points + low, name_match, False
 
 
-def _score_unnamed(answer: ParsedResponse, truth: GroundTruth, scale: Scale) -> tuple[float, bool]:
+def _score_unnamed(answer: Reading, truth: GroundTruth, scale: Scale) -> tuple[float, bool]:
     """Correctness and exact match where the ground truth names no call."""
     if truth.expect == "any_call":
         right = answer.well_formed and bool(answer.calls)
         return (scale.correctness_max if right else scale.correctness_min), right
-    right = "C" not in answer.structure
+    right = not answer.tries_to_call
     return (0.0 if right else scale.correctness_min), right
 
 

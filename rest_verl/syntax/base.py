@@ -37,11 +37,19 @@ class Reading(NamedTuple):
     """The well-formed calls, in order."""
     well_formed: bool
     """All calls are whole: nothing broken off, nothing between them that is no call."""
+    foreign: str = ""
+    """Where there is no call, begun or whole: the name of another syntax in which the message makes
+    one (`rest_verl.syntax.reading`)."""
+
+    @property
+    def tries_to_call(self) -> bool:
+        """Whether a call is made or begun, in whatever syntax."""
+        return "C" in self.structure or bool(self.foreign)
 
     @property
     def whole_calls(self) -> list[ToolCall] | None:
-        """The calls, or None if any part of them cannot be read: then none is to be run."""
-        return self.calls if self.well_formed else None
+        """The calls, or None if there are some that cannot be read: then none is to be run."""
+        return self.calls if self.well_formed and not self.foreign else None
 
 
 Tools = Sequence[Mapping[str, Any]]
@@ -127,7 +135,7 @@ class Syntax(ABC):
                 nothing opened closes one, if no call and no other thought came before it.
         """
         mark, letters = outline.mark, outline.letters
-        think_open, think_close = self.think
+        think_close = self.think[1]
         before = outline.lengths()
         position = start
         if think_is_open:
@@ -218,6 +226,10 @@ class Syntax(ABC):
         if not wants_calls:
             return re.fullmatch(self.form_without_calls, reading.structure) is not None
         return reading.well_formed and re.fullmatch(self.form, reading.structure) is not None
+
+    def may_call(self, text: bytes) -> bool:
+        """False if a message surely makes no call: a quick look before `scan`."""
+        return any(opening in text for opening in self.blocks)
 
     def leaves_think_open(self, prompt: bytes) -> bool:
         """Whether a prompt that ends so has opened a thought, which the answer goes on with."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from rest_verl.syntax.base import Syntax, ToolCall, Tools
 from rest_verl.syntax.json_calls import JsonCalls, decode_calls
 from rest_verl.syntax.outline import Outline
@@ -10,7 +12,7 @@ from rest_verl.syntax.outline import Outline
 class JsonBlocks(Syntax):
     """One or more blocks, each with one or more calls (`rest_verl.syntax.json_calls`)."""
 
-    blocks = {b"<tool_call>": b"</tool_call>"}
+    blocks: ClassVar = {b"<tool_call>": b"</tool_call>"}
 
     def __init__(self) -> None:
         super().__init__()

@@ -85,9 +85,7 @@ class JsonCalls:
                 return position
             outline.mark(position, FORMAT)
 
-    def scan_call(
-        self, text: bytes, position: int, end: int, outline: Outline
-    ) -> tuple[int, bool]:
+    def scan_call(self, text: bytes, position: int, end: int, outline: Outline) -> tuple[int, bool]:
         """Marks a call from behind its `{`; returns where it ends, and whether its `}` was read."""
         mark = outline.mark
         closed = True

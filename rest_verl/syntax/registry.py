@@ -45,6 +45,4 @@ def get_syntax(name: str) -> Syntax:
     except KeyError:
         near = get_close_matches(str(name), _SYNTAXES, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise ValueError(
-            f"unknown syntax {name!r}; {hint}known: {', '.join(_SYNTAXES)}"
-        ) from None
+        raise ValueError(f"unknown syntax {name!r}; {hint}known: {', '.join(_SYNTAXES)}") from None

@@ -12,6 +12,7 @@ One block with a call a line. `arguments` is read as `parameters` is.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from rest_verl.syntax.base import ToolCall
 from rest_verl.syntax.json_blocks import JsonBlocks
@@ -23,7 +24,7 @@ from rest_verl.syntax.registry import register_syntax
 class ToolRL(JsonBlocks):
     """Thought, calls and response in tags of their own."""
 
-    opaque = {b"<response>": b"</response>"}
+    opaque: ClassVar = {b"<response>": b"</response>"}
     form = "TtCc(?:Rr)?"
     form_without_calls = "TtRr"
     in_templates = False

@@ -46,6 +46,7 @@ SHARED = {
     "normalise_over": "trained",
     "w_cap": 4.0,
     "shuffle": False,
+    "syntax": "auto",
 }
 OWN = {
     "calibrated": {"scale": "calibrated", "constant_name": "after"},

@@ -9,7 +9,7 @@ from script_runs import ROOT, contents, invoke, read
 
 from rest_verl.data.api_bank import read_api_bank, verl_row
 from rest_verl.rewards import tool_call_reward
-from rest_verl.syntax.tool_calls import ToolCall
+from rest_verl.syntax import ToolCall
 
 SCRIPT = ROOT / "data_prep" / "api_bank_to_parquet.py"
 API_BANK = ROOT.parent / "shared" / "data" / "api_bank"

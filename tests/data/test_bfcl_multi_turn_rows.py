@@ -10,7 +10,7 @@ from multi_turn_samples import answer, needs_package, question, write_docs, writ
 from rest_verl.data import MULTI_TURN_CATEGORIES, BfclSource, Message, split_steps
 from rest_verl.data.bfcl_multi_turn import MultiTurnRow, multi_turn_row, read_multi_turn
 from rest_verl.data.bfcl_replay import replay, replay_category
-from rest_verl.syntax.tool_calls import ToolCall
+from rest_verl.syntax import ToolCall
 
 BFCL_V3 = Path(__file__).resolve().parents[3] / "shared" / "data" / "bfcl_v3"
 CATEGORY = "multi_turn_miss_func"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rest_verl.data import STYLES, Message, split_steps, step_row
 from rest_verl.data.steps import only_value
 from rest_verl.rewards import tool_call_reward
-from rest_verl.syntax.tool_calls import ToolCall
+from rest_verl.syntax import ToolCall
 
 CALLS = (
     "<tool_call>\n"

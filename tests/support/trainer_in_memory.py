@@ -4,11 +4,12 @@ from pathlib import Path
 
 import torch
 from tensordict import TensorDict
+from row_labelers import row_labeler
 from toy_tokenizers import one_byte_per_token
 from transfer_queue import KVBatchMeta
 
 from rest_verl.algorithm.clock import Clock
-from rest_verl.algorithm.regions import Region, RegionLabeler
+from rest_verl.algorithm.regions import Region
 from rest_verl.algorithm.weighting import EntropyMemory, ReSTConfig
 from rest_verl.integration.labelling import BackgroundLabels
 from rest_verl.integration.trainer import ReSTMixin
@@ -121,7 +122,7 @@ class Parent:
 class Trainer(ReSTMixin, Parent):
     def __init__(self, config: ReSTConfig, step: int = 10, total: int = 100) -> None:
         self.rest_config = config
-        self.labeler, self.labels = RegionLabeler(one_byte_per_token()), BackgroundLabels()
+        self.labeler, self.labels = row_labeler(one_byte_per_token()), BackgroundLabels()
         self.clock, self.memory = Clock(horizon=total), EntropyMemory(share=config.entropy_ema)
         self.global_steps = step
         self.timing_raw: dict = {}

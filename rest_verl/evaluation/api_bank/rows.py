@@ -33,5 +33,5 @@ def api_bank_rows(folder: Path, limit: int | None) -> list[Question]:
     ]
 
 
-def _judge_api_bank(row: ApiBankRow, text: str, calls: Calls | None) -> Record:
+def _judge_api_bank(row: ApiBankRow, text: str, calls: Calls | None, foreign: str) -> Record:
     return asdict(score_api_bank(row, text))

@@ -31,12 +31,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from rest_verl.data.api_bank import ApiBankRow
-from rest_verl.syntax.tool_calls import CALL_CLOSE, CALL_OPEN, ToolCall
+from rest_verl.syntax import ToolCall
 
 OVERALL = "overall"
 """All levels together, every row with the same weight."""
 
 _NOT_JSON = object()
+_OPEN, _CLOSE = "<tool_call>", "</tool_call>"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +66,10 @@ class LevelCounts:
 
 def score_api_bank(row: ApiBankRow, text: str) -> ApiBankVerdict:
     """Scores one answer, whatever the model wrote; takes time linear in its length."""
-    _, tag, block = text.rpartition(CALL_OPEN)
+    _, tag, block = text.rpartition(_OPEN)
     values = [
         value
-        for line in block.partition(CALL_CLOSE)[0].strip().split("\n")
+        for line in block.partition(_CLOSE)[0].strip().split("\n")
         if (value := _load(line)) is not _NOT_JSON
     ]
     error = _error(values, row.answer) if tag else "no_block"

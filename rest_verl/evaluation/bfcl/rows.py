@@ -101,8 +101,8 @@ def _dialogue(row: MultiTurnRow, style: PromptStyle) -> Dialogue:
     return Dialogue(id=row.id, category=row.category, task=task, style=style, judge=judge)
 
 
-def _judge_single_turn(row: BfclRow, text: str, calls: Calls | None) -> Record:
-    return score_single_turn(row, calls)._asdict()
+def _judge_single_turn(row: BfclRow, text: str, calls: Calls | None, foreign: str) -> Record:
+    return score_single_turn(row, calls, foreign)._asdict()
 
 
 def _judge_multi_turn(row: MultiTurnRow, turns: list[list[Calls | None]]) -> Record:

@@ -6,7 +6,8 @@ reward of training (`rest_verl.rewards.values`), which has no types to go by: a 
 decides how a value is compared, and only one level of a value is standardised.
 
 An output whose calls could not be read, or are none, is right where no call is wanted and wrong
-elsewhere; any call at all is right where any call will do.
+elsewhere; any call at all is right where any call will do. A call in another syntax than the
+model's cannot be run, but is one where none is wanted.
 
 Seven rows of v4 are not solved by their own answers, here as there: nothing is allowed for a
 parameter that is required (live_simple_106-63-0, live_simple_112-68-0); the answer has a parameter
@@ -44,19 +45,20 @@ _TYPES = {"python": PYTHON_TYPES, "java": JAVA_TYPES, "javascript": JAVASCRIPT_T
 _READERS = {"java": java_value, "javascript": javascript_value}
 
 
-def score_single_turn(row: BfclRow, calls: Calls | None) -> Verdict:
+def score_single_turn(row: BfclRow, calls: Calls | None, foreign: str = "") -> Verdict:
     """The official verdict on these calls.
 
     Args:
         row: of version 3 or 4, with the function docs in BFCL's notation.
         calls: None if the text was malformed.
+        foreign: a syntax, other than the model's, in which it makes a call; "" for none.
 
     Raises:
         ValueError: the row, not the output, is malformed: a call of a function that it lacks, or a
             type that BFCL does not know; names the id.
     """
     if row.expect == "no_call":
-        return wrong("unwanted_call") if calls else RIGHT
+        return wrong("unwanted_call") if calls or foreign else RIGHT
     if calls is None:
         return wrong("malformed")
     if not calls:

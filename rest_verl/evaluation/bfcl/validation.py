@@ -13,17 +13,23 @@ from pathlib import Path
 from typing import Any
 
 from rest_verl.data.bfcl import CATEGORIES, BfclRow, BfclSource
-from rest_verl.environments.syntax import ends_in_think
 from rest_verl.evaluation.bfcl.single_turn import score_single_turn
-from rest_verl.evaluation.calls import read_calls
+from rest_verl.evaluation.calls import record_calls
 from rest_verl.files.json_lines import read_json_lines
+from rest_verl.integration.message_reader import row_tools
+from rest_verl.integration.run_syntax import asked_syntax, known_syntax
+from rest_verl.syntax import read_message
 
 _PLACE = ("input", "output", "gts", "uid")
 """Keys of a dumped line that say which answer it is; the others are what verl logged of it."""
 
 
 def score_validation(
-    dump: Path, rows: Iterable[Mapping[str, Any]], source: BfclSource
+    dump: Path,
+    rows: Iterable[Mapping[str, Any]],
+    source: BfclSource,
+    *,
+    syntax: str = "hermes",
 ) -> list[dict[str, Any]]:
     """The answers of one validation as result records, in the order of `rows`.
 
@@ -35,6 +41,7 @@ def score_validation(
         dump: verl's file of one step.
         rows: those of the parquet file that was validated on, single-turn rows of BFCL.
         source: BFCL's data, of the rows' version.
+        syntax: the model's own, for rows whose prompts ask for none.
 
     Raises:
         ValueError: rows that are not of this data, no such file, or a line that is no answer to
@@ -59,7 +66,15 @@ def score_validation(
         # Rows alike in both are exchangeable: each gets as many of the answers.
         row_id = min(candidates, key=lambda name: len(answers[name]))
         question = questions[row_id]
-        calls = read_calls(text, think_is_open=ends_in_think(prompt))
+        info = found.info[row_id]
+        written_in = known_syntax(asked_syntax(info, ground_truth) or syntax)
+        reading = read_message(
+            written_in,
+            text,
+            think_is_open=written_in.leaves_think_open(prompt.encode("utf-8", "replace")),
+            tools=row_tools(info, written_in),
+        )
+        calls = record_calls(reading)
         answers[row_id].append(
             {
                 "id": row_id,
@@ -67,7 +82,8 @@ def score_validation(
                 "sample": len(answers[row_id]),
                 "text": text,
                 "calls": calls,
-                **score_single_turn(question, calls)._asdict(),
+                "foreign": reading.foreign,
+                **score_single_turn(question, calls, reading.foreign)._asdict(),
                 "logged": logged,
             }
         )
@@ -97,6 +113,7 @@ class _Rows:
     """Finds rows by what verl shows of them."""
 
     def __init__(self, rows: list[Mapping[str, Any]]) -> None:
+        self.info = {row["extra_info"]["id"]: row["extra_info"] for row in rows}
         self._by_truth: dict[str, list[tuple[str, list[str]]]] = defaultdict(list)
         for row in rows:
             # Templates strip messages.

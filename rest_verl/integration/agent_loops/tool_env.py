@@ -37,23 +37,21 @@ from rest_verl.environments.observations import (
     malformed_call,
     shorten,
 )
-from rest_verl.environments.syntax import (
-    Call,
-    CallReader,
-    Reading,
-    RestReader,
-    VerlReader,
-    ends_in_think,
-)
 from rest_verl.environments.tally import Tally
 from rest_verl.environments.template import examine_template
 from rest_verl.integration.agent_loops.options import tool_environment_options
+from rest_verl.integration.agent_loops.readers import (
+    Asked,
+    Call,
+    CallReader,
+    SyntaxReader,
+    VerlReader,
+)
 from rest_verl.integration.agent_loops.rows import Row
 from rest_verl.integration.agent_loops.server_record import ServerRecord
+from rest_verl.integration.message_reader import MessageReader
+from rest_verl.integration.run_syntax import row_readers
 from rest_verl.prompts.tools import describe_tools
-
-_OPENING_TOKENS = 16
-"""Tokens at the end of a prompt in which a template's opened think block shows."""
 
 _Answers = list[tuple[Call, Observation]]
 
@@ -65,6 +63,10 @@ class _Rollout:
     row: Row
     environment: ToolEnvironment
     conversation: Conversation
+    messages: MessageReader
+    reader: CallReader
+    end_ids: set[int]
+    """What ends a message."""
     sampling_params: dict[str, Any]
     request: dict[str, Any]
     """Arguments that every request to the server has."""
@@ -86,16 +88,13 @@ class ToolEnvironmentLoop(AgentLoopBase):
         super().__init__(*args, **kwargs)
         self.options = tool_environment_options(self.config)
         self.template = examine_template(self.continuous_token_builder)
-        self.reader = self._make_reader()
-        own_end = self.tokenizer.eos_token_id
-        ends = {self.template.end_id, *(own_end if isinstance(own_end, list) else [own_end])}
-        self.end_ids = (ends | set(self.reader.stop_token_ids)) - {None}
+        self.rows = row_readers(self.config, self.tokenizer)
 
-    def _make_reader(self) -> CallReader:
+    def _reader(self, messages: MessageReader) -> CallReader:
         if self.options.parser == "rest":
-            return RestReader()
+            return SyntaxReader(messages)
         parser = ToolParser.get_tool_parser(self.options.parser, self.tokenizer)
-        return VerlReader(parser, OpenAIFunctionToolSchema.model_validate)
+        return VerlReader(parser, OpenAIFunctionToolSchema.model_validate, messages)
 
     @rollout_trace_op
     async def run(
@@ -141,13 +140,26 @@ class ToolEnvironmentLoop(AgentLoopBase):
             response_length=self.rollout_config.response_length,
             max_length=self.rollout_config.get("max_model_len"),
         )
-        if stops := self.reader.stop_token_ids:
+        messages = self.rows.of_row(columns.get("extra_info"))
+        reader = self._reader(messages)
+        if stops := sorted({*messages.stop_ids, *reader.stop_ids}):
             stops = sorted({*(sampling_params.get("stop_token_ids") or []), *stops})
             sampling_params = {**sampling_params, "stop_token_ids": stops}
         deterministic = self.rollout_config.get("full_determinism", False)
         request_id = f"det-{priority}" if deterministic else uuid4().hex
         request = {"request_id": request_id, "priority": priority}
-        return _Rollout(row, environment, conversation, sampling_params, request, offered)
+        ends = {self.template.end_id, *messages.vocabulary.end_ids, *reader.stop_ids} - {None}
+        return _Rollout(
+            row=row,
+            environment=environment,
+            conversation=conversation,
+            messages=messages,
+            reader=reader,
+            end_ids=ends,
+            sampling_params=sampling_params,
+            request=request,
+            offered=offered,
+        )
 
     async def _run_turn(self, rollout: _Rollout) -> bool:
         """The model's steps after a user message; False if a limit ended the rollout."""
@@ -189,7 +201,7 @@ class ToolEnvironmentLoop(AgentLoopBase):
             message = f"{describe_tools(new, rollout.row.style)}\n{message}"
         return await self._extend(rollout, lambda: [{"role": "user", "content": message}])
 
-    async def _generate(self, rollout: _Rollout) -> Reading | None:
+    async def _generate(self, rollout: _Rollout) -> Asked | None:
         """Samples an assistant message and reads its calls; None if it was cut off."""
         conversation = rollout.conversation
         room = conversation.room
@@ -200,26 +212,23 @@ class ToolEnvironmentLoop(AgentLoopBase):
                 sampling_params={**rollout.sampling_params, "max_tokens": max_tokens},
                 **rollout.request,
             )
-        opening = self._decode(conversation.token_ids[-_OPENING_TOKENS:])
+        prompt_ids = conversation.token_ids
         rollout.server.note(output)
         rollout.tally.steps += 1
         token_ids = list(output.token_ids)[:room]
-        is_ended = bool(token_ids) and token_ids[-1] in self.end_ids
-        text = self._decode(token_ids[:-1] if is_ended else token_ids)
+        is_ended = bool(token_ids) and token_ids[-1] in rollout.end_ids
+        text = rollout.messages.text(token_ids)
         log_probs = output.log_probs or None
         conversation.add_sampled(token_ids, log_probs and log_probs[:room], text)
         is_aborted = output.stop_reason in ("aborted", "abort")
         if not is_ended and (is_aborted or not 0 < len(token_ids) < max_tokens):
             return None
         with rollout.row.in_environment("reading a message for the tools"):
-            return await self.reader.read(
-                token_ids,
-                text,
-                think_is_open=ends_in_think(opening),
-                get_tools=lambda: rollout.environment.tools,
+            return await rollout.reader.read(
+                token_ids, prompt_ids, lambda: rollout.environment.tools
             )
 
-    async def _run_calls(self, rollout: _Rollout, reading: Reading) -> _Answers:
+    async def _run_calls(self, rollout: _Rollout, reading: Asked) -> _Answers:
         """Runs the calls of a message, one after the other."""
         tally = rollout.tally
         if reading.is_malformed:
@@ -283,7 +292,7 @@ class ToolEnvironmentLoop(AgentLoopBase):
         log_probs = conversation.log_probs
         if not response_ids:
             # verl puts the reward on the last token, so there has to be one; it is not trained on.
-            response_ids, mask = [min(self.end_ids, default=0)], [0]
+            response_ids, mask = [min(rollout.end_ids, default=0)], [0]
             log_probs = [0.0] if rollout.sampling_params.get("logprobs") else None
         preempted = -1 if rollout.server.num_preempted is None else rollout.server.num_preempted
         return AgentLoopOutput(
@@ -298,6 +307,3 @@ class ToolEnvironmentLoop(AgentLoopBase):
             metrics=AgentLoopMetrics(num_preempted=preempted, **rollout.seconds),
             extra_fields={**rollout.server.extra_fields, "reward_extra_info": reward_info},
         )
-
-    def _decode(self, token_ids: list[int]) -> str:
-        return self.tokenizer.decode(token_ids, clean_up_tokenization_spaces=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rest_verl.algorithm.presets import PRESETS
+from rest_verl.syntax import Syntax, get_syntax
 
 VIEWED = tuple(name for name, preset in PRESETS.items() if "shuffle" not in preset.values)
 """Presets whose weights belong to a region or to a token."""
@@ -51,6 +52,13 @@ def add_view(commands: Any) -> None:
         help="steps at progress 1, for the preset official, which counts steps (default: 105, as "
         "in the released code's run)",
     )
+    add(
+        "--syntax",
+        default="auto",
+        metavar="NAME",
+        help="how the model writes calls (default: auto, as its chat template), for rollouts whose "
+        "prompt asks for no format",
+    )
     add("--limit", type=_positive, metavar="N", help="only the first N rollouts")
     add("--output", type=Path, metavar="FILE", help="the page (default: view.html)")
     add("--terminal", action="store_true", help="print in colours; a page only with --output")
@@ -60,6 +68,7 @@ def add_view(commands: Any) -> None:
 def view_tokens(arguments: argparse.Namespace) -> int:
     """Reads, weighs and shows."""
     from rest_verl.algorithm.config import ReSTConfig
+    from rest_verl.integration.message_reader import generation_end_ids
     from rest_verl.viewing.tokens.entropy import EntropyModel, load_tokenizer
     from rest_verl.viewing.tokens.sources import newest_step, read_rollouts, read_texts
     from rest_verl.viewing.tokens.view import build_view
@@ -79,13 +88,17 @@ def view_tokens(arguments: argparse.Namespace) -> int:
         title = "/".join(newest_step(arguments.rollouts).resolve().parts[-2:])
 
     model = _model(arguments.model)
+    tokenizer = load_tokenizer(model)
+    syntax = _syntax(arguments.syntax, tokenizer)
     view = build_view(
         rollouts,
-        load_tokenizer(model),
+        tokenizer,
         config,
         entropy_of=EntropyModel(model, num_rows=len(rollouts)),
         progress=arguments.progress,
         total_steps=arguments.total_steps,
+        syntax=syntax,
+        end_ids=generation_end_ids(model),
     )
     if arguments.terminal:
         from rest_verl.viewing.tokens.terminal import print_view
@@ -98,6 +111,7 @@ def view_tokens(arguments: argparse.Namespace) -> int:
         facts = [
             f"preset {arguments.preset}",
             f"model {arguments.model}",
+            f"calls {', '.join(sorted({rollout.syntax or syntax.name for rollout in rollouts}))}",
             f"{len(rollouts):,} response{'s'[: len(rollouts) > 1]}",
             f"{num_tokens:,} tokens",
         ]
@@ -113,6 +127,17 @@ def _model(name: str) -> str:
     if folder.is_dir() and not (folder / "config.json").is_file():
         return str(find_model(folder))
     return name
+
+
+def _syntax(name: str, tokenizer: Any) -> Syntax:
+    """By `auto` the template's; where it does not tell, `toolrl`, which reads `hermes` as well."""
+    from rest_verl.integration.run_syntax import RunSyntaxes
+    from rest_verl.integration.template_syntax import NoSyntax
+
+    try:
+        return RunSyntaxes(name, tokenizer).own
+    except NoSyntax:
+        return get_syntax("toolrl")
 
 
 def _progress(text: str) -> float:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from rest_verl.integration.run_syntax import asked_syntax
 from rest_verl.viewing.tokens.rollout import Rollout, as_text, finite, format_verdict, rollout_key
 
 BATCH_FILE, STORAGE_FOLDER = "tq_batch.pt", "simple_storage"
@@ -203,6 +204,7 @@ def _rollout(key: str, row: Mapping[str, Any]) -> Rollout:
         score=None if rewards is None else finite(float(rewards.sum())),
         format_ok=format_verdict(parts),
         ground_truth=as_text(reward_model.get("ground_truth")),
+        syntax=asked_syntax(row.get("extra_info"), reward_model.get("ground_truth")),
         group=group,
         session=session,
         step=step if type(step) is int else None,

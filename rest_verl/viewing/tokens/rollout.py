@@ -35,6 +35,8 @@ class Rollout:
     format_ok: bool | None = None
     """The reward's verdict on the form."""
     ground_truth: str | None = None
+    syntax: str = ""
+    """The syntax that its prompt asks for; "": the model's own, or the source does not tell."""
     group: str | None = None
     """Rollouts of one prompt share it."""
     session: str | None = None

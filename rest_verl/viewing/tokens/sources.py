@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from rest_verl.integration.run_syntax import asked_syntax
 from rest_verl.viewing.tokens.dumps import read_dump
 from rest_verl.viewing.tokens.rollout import (
     Rollout,
@@ -96,6 +97,7 @@ def _rollout(record: dict[str, Any], number: int) -> Rollout:
         score=finite(record.get("score")),
         format_ok=format_verdict(record),
         ground_truth=as_text(record.get("gts")),
+        syntax=asked_syntax(None, record.get("gts")),
         group=group,
         session=session,
         step=step if type(step) is int else None,

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rest_verl.algorithm.regions import RegionLabeler
 from rest_verl.algorithm.vocabulary import Vocabulary
-from rest_verl.syntax.tool_calls import ParsedResponse, parse_response
+from rest_verl.syntax import Reading
 from rest_verl.viewing.text import visible_text
 from rest_verl.viewing.tokens.rollout import Rollout
 
@@ -51,18 +52,18 @@ def prompt_text(vocabulary: Vocabulary, rollout: Rollout) -> str:
 
 
 def is_malformed(
-    vocabulary: Vocabulary, rollout: Rollout, ids_T: np.ndarray, mask_T: np.ndarray
+    labeler: RegionLabeler, rollout: Rollout, ids_T: np.ndarray, mask_T: np.ndarray
 ) -> bool:
-    """Whether the reward found the form wrong, a tag is not closed or not opened, or a tool_call
-    block is not calls throughout."""
+    """Whether the reward found the form wrong, a tag is not closed or not opened, or a call is
+    broken."""
     if rollout.format_ok is False:
         return True
-    runs = _parsed_runs(vocabulary, ids_T, mask_T)
+    runs = _read_runs(labeler, ids_T, mask_T)
     return any(not run.well_formed or not _CLOSED.fullmatch(run.structure) for run in runs)
 
 
 def is_truncated(
-    vocabulary: Vocabulary, rollout: Rollout, ids_T: np.ndarray, mask_T: np.ndarray
+    labeler: RegionLabeler, rollout: Rollout, ids_T: np.ndarray, mask_T: np.ndarray
 ) -> bool:
     """Whether the last sampled id ends no turn; of a text, which holds no such ids, whether a tag
     is still open at its end."""
@@ -70,17 +71,15 @@ def is_truncated(
     if not len(sampled):
         return False
     if rollout.token_ids is not None:
-        return int(sampled[-1]) not in vocabulary.end_ids
-    return _parsed_runs(vocabulary, ids_T, mask_T)[-1].structure[-1:].isupper()
+        return int(sampled[-1]) not in labeler.vocabulary.end_ids
+    return _read_runs(labeler, ids_T, mask_T)[-1].structure[-1:].isupper()
 
 
-def _parsed_runs(
-    vocabulary: Vocabulary, ids_T: np.ndarray, mask_T: np.ndarray
-) -> list[ParsedResponse]:
+def _read_runs(labeler: RegionLabeler, ids_T: np.ndarray, mask_T: np.ndarray) -> list[Reading]:
     """What the policy wrote, each run of mask 1 by itself."""
     edges = np.flatnonzero(np.diff(mask_T, prepend=False, append=False))
     runs = [ids_T[start:end] for start, end in edges.reshape(-1, 2)]
-    return [parse_response(_decode(vocabulary, run), think_may_be_open=True) for run in runs]
+    return [labeler.syntax.read(labeler.vocabulary.response_text(run)) for run in runs]
 
 
 def _decode(vocabulary: Vocabulary, ids: np.ndarray) -> str:

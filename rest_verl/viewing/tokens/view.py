@@ -9,7 +9,7 @@ Shape letters: B responses, T tokens of the longest, N tokens of all laid flat, 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from rest_verl.algorithm.advantage import rest_advantage
 from rest_verl.algorithm.regions import Region, RegionLabeler
 from rest_verl.algorithm.vocabulary import Vocabulary
 from rest_verl.algorithm.weighting import ReSTConfig, token_weights
+from rest_verl.integration.run_syntax import known_syntax
+from rest_verl.syntax import Syntax
 from rest_verl.viewing.tokens.rollout import Rollout
 from rest_verl.viewing.tokens.text import is_malformed, is_truncated, prompt_text, shown_tokens
 
@@ -91,6 +93,8 @@ def build_view(
     entropy_of: EntropyOf | None,
     progress: float = 0.0,
     total_steps: int = 1,
+    syntax: Syntax | str = "toolrl",
+    end_ids: Iterable[int] = (),
 ) -> TokenView:
     """Labels and weighs `rollouts` as training would weigh them as one batch.
 
@@ -101,13 +105,22 @@ def build_view(
         entropy_of: The model, asked where `config` needs entropies and a rollout has none.
         progress: One of the stops.
         total_steps: What progress 1 is in steps, for a `config` that counts them.
+        syntax: The model's own, for rollouts whose prompt asks for none.
+        end_ids: As for `RegionLabeler`.
 
     Raises:
         ValueError: `progress` out of range, a rollout without tokens, or broken entropies.
     """
     if not 0 <= progress <= 1:
         raise ValueError(f"progress must lie in [0, 1] (step / total steps), got {progress}")
-    labeler = RegionLabeler(tokenizer)
+    ends = list(end_ids)
+    asked = [rollout.syntax for rollout in rollouts]
+    by_name = {
+        name: RegionLabeler(tokenizer, known_syntax(name) if name else syntax, end_ids=ends)
+        for name in set(asked)
+    }
+    labelers = [by_name[name] for name in asked]
+    vocabulary = labelers[0].vocabulary
     ids = [_token_ids(rollout, tokenizer) for rollout in rollouts]
     if not any(map(len, ids)):
         raise ValueError("no rollout has a token, so there is nothing to show")
@@ -117,8 +130,13 @@ def build_view(
         np.ones(len(row), bool) if rollout.response_mask is None else rollout.response_mask != 0
         for rollout, row in zip(rollouts, ids, strict=True)
     ]
-    ids_BT, mask_BT = _padded(ids, 0), _padded(masks, False)
-    regions_BT = labeler.label_batch(ids_BT, mask_BT)
+    regions = [
+        labeler.label(row, mask, prompt=before if _knows_prompt(rollout) else None)
+        for labeler, rollout, row, mask, before in zip(
+            labelers, rollouts, ids, masks, prompt_ids, strict=True
+        )
+    ]
+    regions_BT = _padded(regions, np.int8(-1))
     valid_BT = _padded([np.ones(len(row), bool) for row in ids], False)
 
     if config.shuffle:
@@ -143,11 +161,11 @@ def build_view(
     by_token = config.scope == "token"
     if by_token:
         region_weights = np.full_like(region_weights, np.nan)
-    about = list(zip(rollouts, ids, masks, strict=True))
+    about = list(zip(labelers, rollouts, ids, masks, strict=True))
     return TokenView(
         rollouts=tuple(rollouts),
         config=config,
-        prompts=tuple(prompt_text(labeler.vocabulary, rollout) for rollout in rollouts),
+        prompts=tuple(prompt_text(vocabulary, rollout) for rollout in rollouts),
         offset=offset,
         token_ids=np.concatenate(ids),
         regions=regions_BT[valid_BT],
@@ -155,15 +173,19 @@ def build_view(
         entropy_source=entropy_source,
         advantage=None if advantages is None else np.concatenate(advantages),
         advantage_source=advantage_source,
-        malformed=tuple(is_malformed(labeler.vocabulary, *row) for row in about),
-        truncated=tuple(is_truncated(labeler.vocabulary, *row) for row in about),
+        malformed=tuple(is_malformed(*row) for row in about),
+        truncated=tuple(is_truncated(*row) for row in about),
         stops=stops,
         start=int(np.flatnonzero(stops == progress)[0]),
         total_steps=total_steps,
         region_weights=np.broadcast_to(region_weights, (len(stops), *region_weights.shape[1:])),
         token_scope_weights=weights[0][valid_BT] if by_token else None,
-        vocabulary=labeler.vocabulary,
+        vocabulary=vocabulary,
     )
+
+
+def _knows_prompt(rollout: Rollout) -> bool:
+    return rollout.prompt is not None or rollout.prompt_ids is not None
 
 
 def _token_ids(rollout: Rollout, tokenizer: Any) -> np.ndarray:

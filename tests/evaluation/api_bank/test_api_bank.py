@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rest_verl.data.answers import write_answer
 from rest_verl.data.api_bank import ApiBankRow, read_api_bank
 from rest_verl.evaluation.api_bank.scoring import LevelCounts, api_bank_counts, score_api_bank
-from rest_verl.syntax.tool_calls import ToolCall
+from rest_verl.syntax import ToolCall
 
 API_BANK = Path(__file__).resolve().parents[4] / "shared" / "data" / "api_bank"
 needs_api_bank = pytest.mark.skipif(not API_BANK.is_dir(), reason="shared/data/api_bank is absent")
