@@ -4,22 +4,25 @@ import argparse
 import logging
 import sys
 import warnings
+from pathlib import Path
 
 from rest_verl.evaluation.commands import add_evaluate
 from rest_verl.viewing.report.command import add_report
 from rest_verl.viewing.tokens.command import add_view
 
 
-def doctor(_: argparse.Namespace) -> int:
+def doctor(arguments: argparse.Namespace) -> int:
     """Prints what is installed and registered; 1 if anything needed is missing."""
     from rest_verl.integration.chosen_platform import choose_platform
-    from rest_verl.integration.doctor import examine
+    from rest_verl.integration.doctor import check_model, examine
     from rest_verl.integration.doctor import report as as_text
 
     logging.disable(logging.WARNING)  # verl warns about every engine that is not installed
     warnings.simplefilter("ignore")
     chose_cpu = choose_platform()
     findings = examine()
+    if arguments.model is not None:
+        findings.append(check_model(arguments.model))
     print(as_text(findings))
     if chose_cpu:
         print("no accelerator here: examined as the CPU scripts run, with VERL_PLATFORM=cpu")
@@ -31,6 +34,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="rest-verl", description="ResT for verl")
     commands = parser.add_subparsers(required=True, metavar="command")
     command = commands.add_parser("doctor", help="is everything installed and registered here?")
+    command.add_argument(
+        "--model", type=Path, help="also: how does the model in this folder write tool calls?"
+    )
     command.set_defaults(run_command=doctor)
     add_report(commands)
     add_view(commands)

@@ -7,9 +7,11 @@ import importlib.metadata
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from rest_verl.integration.chosen_platform import runs_on_cpu
 from rest_verl.integration.registries import registrations
+from rest_verl.integration.template_syntax import NoSyntax, template_syntax
 from rest_verl.integration.when_imported import FAILURES
 
 PACKAGES = ("verl", "torch", "vllm", "transformers", "ray", "tensordict", "TransferQueue")
@@ -110,6 +112,21 @@ def check_hydra_group() -> Finding:
     mode = config.trainer.v1.trainer_mode
     detail = f"composes (trainer {mode})"
     return Finding(name="hydra group +rest=paper", ok=True, detail=detail)
+
+
+def check_model(model: Path) -> Finding:
+    """How a model in a folder writes tool calls, by its chat template."""
+    from transformers import AutoTokenizer
+
+    name = f"tool calls of {model}"
+    mend = "name it with algorithm.rest.syntax=<name>"
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model)
+        syntax = template_syntax(tokenizer, model=model, mend=mend)
+    except (OSError, ValueError) as error:
+        mend = mend if isinstance(error, NoSyntax) else "name a Hugging Face folder"
+        return Finding(name=name, ok=False, detail=str(error).split("\n", 1)[0], mend=mend)
+    return Finding(name=name, ok=True, detail=f"syntax {syntax.name}, as its chat template writes")
 
 
 def examine() -> list[Finding]:

@@ -31,6 +31,7 @@ from rest_verl.integration.checks import check_arguments, check_config, uses_res
 from rest_verl.integration.overrides import check_values, composition_error, refuse_near_misses
 from rest_verl.integration.provenance import settle_users_own
 from rest_verl.integration.reward_options import reward_config_from
+from rest_verl.integration.syntax_check import describe_syntax
 
 PROGRAM = "verl.trainer.main_ppo"
 DEFAULT_NAME = "ppo_trainer"
@@ -190,6 +191,8 @@ def dry_run(arguments: list[str]) -> str:
     config, usual = compose_config(arguments)
     check_ours(config)
     notes = check_verl(config, usual)
+    if uses_rest(config) or config.reward.reward_manager.name == "rest":
+        notes += filter(None, [describe_syntax(config)])
     comments = [*notes, *left_out(config), "", *describe(estimate(config)).splitlines()]
     text = OmegaConf.to_yaml(config, resolve=True)
     return text + "\n".join(f"# {line}".rstrip() for line in comments) + "\n"

@@ -11,8 +11,9 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from rest_verl.integration.checks import ReSTConfigError, check_config
+from rest_verl.integration.checks import check_config
 from rest_verl.integration.provenance import USERS_OWN, settle_users_own
+from rest_verl.integration.syntax_check import describe_syntax
 
 
 class CheckConfig(Callback):
@@ -28,7 +29,8 @@ class CheckConfig(Callback):
             _refuse_unsettled(config)
         try:
             check_config(config)
-        except ReSTConfigError as error:
+            describe_syntax(config)  # the trainer prints it
+        except ValueError as error:
             raise SystemExit(f"rest_verl: {error}") from None
 
 

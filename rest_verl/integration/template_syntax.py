@@ -79,26 +79,26 @@ def template_syntax(
 def fitting_syntaxes(tokenizer: Any, template_kwargs: Mapping[str, Any]) -> list[str]:
     """Names of the syntaxes that read one and two calls of the template back exactly.
 
-    Templates that refuse two calls in a message are judged by one.
+    Templates that write no more than one call of a message, or refuse two, are judged by one.
     """
-    candidates = [name for name in syntax_names() if get_syntax(name).in_templates]
-    fitting: list[str] = candidates
-    asked = False
-    for calls in (CALLS[:1], CALLS):
-        messages = list(_messages(tokenizer, template_kwargs, calls))
-        if not messages:
-            continue
-        asked = True
-        fitting = [
-            name
-            for name in fitting
-            if any(_reads(get_syntax(name), text, is_open, calls) for text, is_open in messages)
-        ]
-    return fitting if asked else []
+    names = [name for name in syntax_names() if get_syntax(name).in_templates]
+    one = list(_messages(tokenizer, template_kwargs, CALLS[:1]))
+    fitting = [name for name in names if _reads_any(name, one, CALLS[:1])]
+    two = list(_messages(tokenizer, template_kwargs, CALLS))
+    return [
+        name
+        for name in fitting
+        if not two or _reads_any(name, two, CALLS) or _reads_any(name, two, CALLS[:1])
+    ]
 
 
-def _reads(syntax: Syntax, text: str, think_open: str, calls: list[ToolCall]) -> bool:
-    is_open = syntax.leaves_think_open(think_open.encode())
+def _reads_any(name: str, messages: list[tuple[str, str]], calls: list[ToolCall]) -> bool:
+    syntax = get_syntax(name)
+    return any(_reads(syntax, text, before, calls) for text, before in messages)
+
+
+def _reads(syntax: Syntax, text: str, before: str, calls: list[ToolCall]) -> bool:
+    is_open = syntax.leaves_think_open(before.encode())
     reading = syntax.read(text, think_is_open=is_open, tools=TOOLS)
     made = [(call.name, call.arguments) for call in reading.whole_calls or ()]
     return made == [(call.name, call.arguments) for call in calls]

@@ -4,6 +4,8 @@ They are read from `actor_rollout_ref.rollout.custom.rest_tool_env.<key>` of ver
 Ray starts as well as in the workers; verl itself is not needed.
 """
 
+import difflib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
@@ -11,6 +13,19 @@ from typing import Any, Literal, get_args
 from omegaconf import DictConfig, OmegaConf
 
 OPTIONS_PATH = "actor_rollout_ref.rollout.custom.rest_tool_env"
+
+VERL_PARSERS = (
+    "deepseek_v4",
+    "gemma4",
+    "glm",
+    "gpt-oss",
+    "hermes",
+    "kimi",
+    "minimax",
+    "qwen3_coder",
+    "seed",
+)
+"""What verl registers; a contract test compares."""
 
 RewardKind = Literal["score", "dense"]
 
@@ -30,7 +45,7 @@ class ToolEnvironmentOptions:
     call_timeout: float = 10.0
     """Seconds that one call may take."""
     parser: str = "rest"
-    """How calls are read: `rest` (the syntaxes of ToolRL and of Qwen/Hermes), or the name of a
+    """How calls are read: `rest`, by the row's syntax (`algorithm.rest.syntax`), or the name of a
     tool parser registered with verl."""
     reward: RewardKind = "score"
     """`score`: what the environment's `score` says, for BFCL the official verdict (0 or 1).
@@ -99,4 +114,18 @@ def tool_environment_options(config: Any) -> ToolEnvironmentOptions:
         options = {}
     if not isinstance(options, Mapping):
         raise ValueError(f"{OPTIONS_PATH} must be a mapping of options, got {options!r}")
-    return ToolEnvironmentOptions.from_mapping(options)
+    read = ToolEnvironmentOptions.from_mapping(options)
+    _check_parser(read.parser)
+    return read
+
+
+def _check_parser(name: str) -> None:
+    """Else verl would not know it only when a rollout has begun."""
+    if name not in ("rest", *VERL_PARSERS) and not os.environ.get("VERL_USE_EXTERNAL_MODULES"):
+        near = difflib.get_close_matches(name, VERL_PARSERS, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ValueError(
+            f"{OPTIONS_PATH}.parser={name}: no such tool parser; {hint}known: rest, "
+            f"{', '.join(VERL_PARSERS)}. One of your own: name its module in "
+            "VERL_USE_EXTERNAL_MODULES"
+        )
