@@ -34,6 +34,7 @@ def batch_statistics(
     stats = {
         "rest/zero_weight_share": float(count[weights == 0].sum() / num_tokens),
         "rest/ceiling_share": float(count[weights >= cap].sum() / num_tokens),
+        "rest/format_only_share": _format_only_share(weight_BR, count_BR),
     }
     columns = {
         "token_share": count_R / num_tokens,
@@ -48,6 +49,16 @@ def batch_statistics(
             if present_R[region] or name.endswith("_share"):
                 stats[f"rest/{name}/{region.name.lower()}"] = value
     return stats
+
+
+def _format_only_share(weight_BR: Tensor, count_BR: Tensor) -> float:
+    """Fraction of the responses in which tags alone train, of more than tags: a thought that is cut
+    off, where thoughts weigh 0, leaves its opening tag."""
+    others = [region for region in Region if region != Region.FORMAT]
+    tags_alone_B = (weight_BR[:, Region.FORMAT] > 0) & (weight_BR[:, others].sum(1) == 0)
+    tags_alone_B &= count_BR[:, others].sum(1) > 0
+    num_rows = (count_BR.sum(1) > 0).sum().clamp_min(1)
+    return float(tags_alone_B.sum() / num_rows)
 
 
 def progress_statistic(progress: float | Tensor, count_BR: Tensor) -> dict[str, float]:

@@ -63,7 +63,8 @@ def token_weights(
         `rest/weight/<region>` (mean), left out for a region without tokens, since absent is not
         zero; `rest/token_share/<region>` and `rest/weight_share/<region>` (fractions of the batch);
         `rest/zero_weight_share` and `rest/ceiling_share` (fractions of labelled tokens that weigh 0
-        and `w_cap`); `rest/progress` (mean over rows with labelled tokens).
+        and `w_cap`); `rest/format_only_share` (fraction of the responses, of more than tags, in
+        which tags alone train); `rest/progress` (mean over rows with labelled tokens).
 
     Raises:
         ValueError: Shapes differ, a label is no region, an entropy at a labelled token is not

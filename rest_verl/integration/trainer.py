@@ -50,6 +50,7 @@ from rest_verl.integration.reward_options import hand_over_clock
 from rest_verl.integration.run_state import checkpoint_to_resume, read_state, write_state
 from rest_verl.integration.run_syntax import RunSyntaxes, asked_syntaxes
 from rest_verl.integration.samples import sample_steps, staleness_metrics
+from rest_verl.integration.tool_rows import count_tools
 from rest_verl.integration.validation_mark import MarkedLoader
 
 WEIGHT_COLUMN = "rollout_is_weights"
@@ -77,8 +78,9 @@ class ReSTMixin(EstimatorInputs):
     def _init_dataloader(self) -> None:
         """verl's, which settles the run's rows and steps; then what they are read by, and the
         clock, before any worker starts."""
-        super()._init_dataloader()  # type: ignore[misc]
         config: DictConfig = self.config  # type: ignore[attr-defined]
+        count_tools(config)
+        super()._init_dataloader()  # type: ignore[misc]
         self._init_labels(config)
         steps = run_steps(config, self.steps_per_epoch, self.total_training_steps)  # type: ignore[attr-defined]
         checkpoint = checkpoint_to_resume(config)

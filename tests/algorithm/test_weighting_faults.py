@@ -137,6 +137,7 @@ def test_the_one_token_that_trains_weighs_1(preset, regions):
     assert weights[~is_format].sum() == 0
     assert stats["rest/ceiling_share"] == 0
     assert stats["rest/zero_weight_share"] == (T - 1) / T
+    assert stats["rest/format_only_share"] == 1
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ def test_statistics_by_hand():
             "rest/weight_share/text": 0.0,
             "rest/zero_weight_share": 0.75,
             "rest/ceiling_share": 0.0,
+            "rest/format_only_share": 0.5,
             "rest/progress": 0.5,
         }
     )

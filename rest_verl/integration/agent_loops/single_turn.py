@@ -24,5 +24,17 @@ class ToolTemplateAgentLoop(SingleTurnAgentLoop):
         return await super().run(sampling_params, **row)
 
     async def ct_build_initial_tokens(self, messages: list[dict], **kwargs: Any) -> list[int]:  # type: ignore[override]
-        """The prompt's ids, from the model's own template with the row's tools."""
-        return await super().ct_build_initial_tokens(messages, **{"tools": self.tools, **kwargs})
+        """The prompt's ids, from the model's own template with the row's tools.
+
+        Raises:
+            ValueError: it is too long; verl would cut off its start, and with it the tools.
+        """
+        ids = await super().ct_build_initial_tokens(messages, **{"tools": self.tools, **kwargs})
+        longest = self.rollout_config.prompt_length
+        if self.tools and len(ids) > longest:
+            raise ValueError(
+                f"a prompt has {len(ids)} tokens with its tools, and data.max_prompt_length="
+                f"{longest}: raise that, or train with a rest_* trainer, which finds such rows "
+                "when it loads them"
+            )
+        return ids
