@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,12 +21,14 @@ END_OF_TURN = (
     "<|end_of_text|>",  # Llama 3 base
     "<|eot|>",  # Llama 4
     "<|eom|>",
-    "<end_of_turn>",  # Gemma
+    "<end_of_turn>",  # Gemma 2 and 3
+    "<turn|>",  # Gemma 4
+    "<eos>",  # Gemma base
     "<|end|>",  # Phi
     "</s>",  # Llama 2, Mistral
     "<｜end▁of▁sentence｜>",  # DeepSeek
 )
-"""Names under which chat models end a turn; a tokenizer's own eos is added to them."""
+"""Special tokens with which chat models end a turn; a tokenizer's own eos is added to them."""
 
 _BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
@@ -70,13 +72,17 @@ def _component_types(component: Any) -> Iterator[str]:
             yield from _component_types(part)
 
 
-def _token_decoder(tokenizer: Any) -> Any:
+def _token_decoder(tokenizer: Any, vocabulary: Collection[Any]) -> Callable[[str], bytes]:
     """The function that turns this tokenizer's vocabulary entries into bytes."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:  # a tokenizer written in Python
         if hasattr(tokenizer, "byte_decoder"):
             return _byte_level
         return _sentencepiece if hasattr(tokenizer, "sp_model") else _literal
+    # Comes first: transformers gives some byte-level vocabularies (a Llama model with DeepSeek's
+    # tokenizer, for one) the components of a SentencePiece one.
+    if "▁" not in vocabulary and all(chr(letter) in vocabulary for letter in _ALPHABET):
+        return _byte_level
     types: set[str] = set()
     for component in (backend.decoder, backend.pre_tokenizer):
         if component is not None:
@@ -84,6 +90,49 @@ def _token_decoder(tokenizer: Any) -> Any:
     if "ByteLevel" in types:
         return _byte_level
     return _sentencepiece if types & {"ByteFallback", "Metaspace", "Replace"} else _literal
+
+
+class _Entries(NamedTuple):
+    """What a tokenizer knows of its ids."""
+
+    tokens: dict[int, bytes]
+    added: dict[int, str]
+    """Tokens that no merging of others makes: tags, control tokens."""
+    special: frozenset[int]
+    """Those added that are no text."""
+
+
+def _entries(tokenizer: Any) -> _Entries:
+    instruct = getattr(getattr(tokenizer, "tokenizer", None), "instruct_tokenizer", None)
+    if instruct is not None:
+        return _mistral_common_entries(instruct.tokenizer, frozenset(tokenizer.all_special_ids))
+    vocabulary = tokenizer.get_vocab()
+    to_bytes = _token_decoder(tokenizer, vocabulary)
+    tokens = {
+        id_: token if isinstance(token, bytes) else to_bytes(token)
+        for token, id_ in vocabulary.items()
+    }
+    decoder = getattr(tokenizer, "added_tokens_decoder", {})
+    added = {id_: str(token) for id_, token in decoder.items()}
+    special = frozenset(id_ for id_, token in decoder.items() if token.special)
+    for id_, token in added.items():
+        # Gemma has its runs of spaces among the added tokens.
+        is_piece = to_bytes is _sentencepiece and id_ not in special
+        tokens[id_] = _sentencepiece(token) if is_piece else _literal(token)
+    return _Entries(tokens, added, special)
+
+
+def _mistral_common_entries(tokenizer: Any, special: frozenset[int]) -> _Entries:
+    """From a tokenizer of mistral-common, which transformers wraps without its bytes."""
+    added = {id_: tokenizer.id_to_piece(id_) for id_ in special}
+    tokens = {id_: _literal(token) for id_, token in added.items()}
+    for id_ in range(tokenizer.n_words):
+        if id_ not in special:
+            if hasattr(tokenizer, "id_to_byte_piece"):  # tekken
+                tokens[id_] = tokenizer.id_to_byte_piece(id_)
+            else:
+                tokens[id_] = _sentencepiece(tokenizer.id_to_piece(id_))
+    return _Entries(tokens, added, special)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,32 +171,58 @@ class Vocabulary:
         return len(self.tokens) + 1
 
     @classmethod
-    def from_tokenizer(cls, tokenizer: Any) -> Vocabulary:
-        """Reads the table off any Hugging Face tokenizer: byte-level BPE or SentencePiece.
+    def from_tokenizer(
+        cls,
+        tokenizer: Any,
+        *,
+        end_tokens: Iterable[str] = (),
+        inner_tokens: Iterable[str] = (),
+        end_ids: Iterable[int] = (),
+    ) -> Vocabulary:
+        """Reads the table off any tokenizer that transformers loads: byte-level BPE,
+        SentencePiece, mistral-common.
 
-        Added and special tokens stand for their literal text. A vocabulary of neither kind is
-        taken literally.
+        Added and special tokens stand for their literal text. A vocabulary of no known kind is
+        taken literally. The space that SentencePiece puts before a text, and takes off again when
+        it decodes one, is kept: what the ids of a response stand for depends on no place.
+
+        Args:
+            tokenizer: its eos ends a turn, and so does every special token in `END_OF_TURN`.
+            end_tokens: added tokens that end a turn as well.
+            inner_tokens: added tokens that end none, whatever `END_OF_TURN` and `end_tokens` say.
+            end_ids: ids that end a turn in any case, from the model's generation config.
         """
-        to_bytes = _token_decoder(tokenizer)
-        vocabulary = tokenizer.get_vocab()
-        added = {
-            id_: str(token) for id_, token in getattr(tokenizer, "added_tokens_decoder", {}).items()
-        }
-        tokens = [b""] * (max([*vocabulary.values(), *added], default=-1) + 1)
-        for token, id_ in vocabulary.items():
-            tokens[id_] = token if isinstance(token, bytes) else to_bytes(token)
-        for id_, token in added.items():
-            tokens[id_] = _literal(token)
+        entries = _entries(tokenizer)
+        tokens = [b""] * (max(entries.tokens, default=-1) + 1)
+        for id_, token in entries.tokens.items():
+            tokens[id_] = token
         eos = tokenizer.eos_token_id
-        end_ids = set(eos if isinstance(eos, list | tuple) else [eos])
-        # Only as added tokens: `</s>` may also be an ordinary token of HTML.
-        end_ids.update(id_ for id_, token in added.items() if token in END_OF_TURN)
+        named, inner = set(end_tokens), set(inner_tokens)
+        ends = {*(eos if isinstance(eos, list | tuple) else [eos]), *end_ids}
+        for id_, name in entries.added.items():
+            # Only where special: `</s>` is a tag of HTML in Gemma's vocabulary.
+            is_end = name in named or (name in END_OF_TURN and id_ in entries.special)
+            if is_end and name not in inner:
+                ends.add(id_)
         pad_id = getattr(tokenizer, "pad_token_id", None)
         return cls(
             tokens=tuple(tokens),
-            end_ids=frozenset(end_ids & set(range(len(tokens)))),
-            pad_id=pad_id if pad_id in range(len(tokens)) and pad_id not in end_ids else None,
+            end_ids=frozenset(ends & set(range(len(tokens)))),
+            pad_id=pad_id if pad_id in range(len(tokens)) and pad_id not in ends else None,
         )
+
+    def response_text(self, ids: Sequence[int] | np.ndarray) -> str:
+        """Text of one sampled message: the bytes that are labelled, read as UTF-8.
+
+        Left out are the ids at its end that end a turn or pad, however many: padding is often one
+        of those that end a turn. All others stand for what they are in the table, special tokens
+        for their names; bytes that are no UTF-8 are replaced.
+        """
+        ids = self.clip(np.asarray(ids))
+        closing = [*self.end_ids] if self.pad_id is None else [*self.end_ids, self.pad_id]
+        kept = np.flatnonzero(~np.isin(ids, closing))
+        length = kept[-1] + 1 if len(kept) else 0
+        return self.decode(ids[:length])[0].decode("utf-8", "replace")
 
     def clip(self, ids: np.ndarray) -> np.ndarray:
         """Ids of any integer type as int64, those outside the vocabulary as `outside_id`."""

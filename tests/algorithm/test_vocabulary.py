@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import toy_tokenizers
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from rest_verl.algorithm.vocabulary import Vocabulary
@@ -107,3 +107,77 @@ def test_end_of_turn_and_padding_ids() -> None:
     assert vocabulary.pad_id == ids["<pad>"]
     tokenizer.pad_token = "<|im_end|>"
     assert Vocabulary.from_tokenizer(tokenizer).pad_id is None
+
+
+def test_a_name_ends_a_turn_only_where_it_is_a_special_token() -> None:
+    tokenizer = toy_tokenizers.byte_level(added=("</s>", "<|end|>"))  # ordinary ones
+    tokenizer.add_tokens([AddedToken("<|eot_id|>", special=True)])
+    ids = tokenizer.get_vocab()
+    vocabulary = Vocabulary.from_tokenizer(tokenizer)
+    assert vocabulary.end_ids == {ids[t] for t in ("<|endoftext|>", "<|im_end|>", "<|eot_id|>")}
+    tokenizer.eos_token = "</s>"
+    assert ids["</s>"] in Vocabulary.from_tokenizer(tokenizer).end_ids
+
+
+def test_ends_of_turn_that_a_syntax_and_a_model_name() -> None:
+    tokenizer = toy_tokenizers.byte_level(added=("<|call|>", "<|user|>"))
+    ids = tokenizer.get_vocab()
+
+    def ends(**names: object) -> set[str]:
+        vocabulary = Vocabulary.from_tokenizer(tokenizer, **names)
+        return {vocabulary.tokens[id_].decode() for id_ in vocabulary.end_ids}
+
+    generic = {"<|endoftext|>", "<|im_end|>"}
+    # Only added tokens can be named: "a" is a token as well.
+    assert ends(end_tokens=["<|call|>", "a", "<|no such token|>"]) == generic | {"<|call|>"}
+    assert ends(inner_tokens=["<|endoftext|>"]) == {"<|im_end|>"}
+    assert ends(end_tokens=["<|call|>"], inner_tokens=["<|call|>"]) == generic
+    # The tokenizer's eos and the model's own ids stay ends, whatever a syntax says.
+    assert ends(inner_tokens=["<|im_end|>", "<|endoftext|>"]) == {"<|im_end|>"}
+    assert ends(inner_tokens=["<|user|>"], end_ids=[ids["<|user|>"]]) == generic | {"<|user|>"}
+    assert ends(end_ids=[ids["<|call|>"], 10**6, -1]) == generic | {"<|call|>"}
+
+
+def test_padding_that_a_model_names_as_an_end_is_no_padding() -> None:
+    tokenizer = toy_tokenizers.byte_level()
+    vocabulary = Vocabulary.from_tokenizer(tokenizer, end_ids=[tokenizer.pad_token_id])
+    assert vocabulary.pad_id is None
+
+
+def test_added_pieces_of_a_sentencepiece_vocabulary() -> None:
+    tokenizer = toy_tokenizers.sentencepiece()
+    tokenizer.add_tokens([AddedToken("▁▁", special=False, normalized=False)])
+    tokenizer.add_tokens([AddedToken("<｜a▁tag｜>", special=True, normalized=False)])
+    ids = tokenizer.get_vocab()
+    vocabulary = Vocabulary.from_tokenizer(tokenizer)
+    assert vocabulary.tokens[ids["▁▁"]] == b"  "
+    assert vocabulary.tokens[ids["<｜a▁tag｜>"]] == "<｜a▁tag｜>".encode()
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ([], ""),
+        (["<|im_end|>"], ""),
+        (["a", "b"], "ab"),  # cut off
+        (["a", "b", "<|im_end|>"], "ab"),
+        (["a", "<|im_end|>", "<pad>", "<pad>"], "a"),
+        (["a", "<|im_end|>", "<|endoftext|>", "<|endoftext|>"], "a"),  # padded with an end
+        (["a", "<pad>"], "a"),
+        (["<pad>", "a"], "<pad>a"),
+        (["a", "<|im_end|>", "b"], "a<|im_end|>b"),  # never hidden where something follows
+        (["Ã", "©"], "é"),  # a character in two tokens
+        (["a", "Ã", "<|im_end|>"], "a\ufffd"),
+    ],
+)
+def test_text_of_a_response(names: list[str], expected: str) -> None:
+    tokenizer = toy_tokenizers.byte_level()
+    ids = [tokenizer.get_vocab()[name] for name in names]
+    vocabulary = Vocabulary.from_tokenizer(tokenizer)
+    assert vocabulary.response_text(ids) == expected
+    assert vocabulary.response_text(np.array(ids, dtype=np.int32)) == expected
+
+
+def test_an_id_outside_the_vocabulary_is_no_text_of_a_response() -> None:
+    vocabulary = Vocabulary.from_tokenizer(toy_tokenizers.BytesTokenizer([b"ab", b"c"]))
+    assert vocabulary.response_text([0, 7, 1, -1]) == "abc"
