@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 from recorded_batch import REWARDS, TAGS, recorded_batch
+from row_labelers import row_labeler
 from tensordict import NonTensorData, NonTensorStack, TensorDict
 from toy_tokenizers import byte_level
 from transfer_queue import KVBatchMeta
@@ -15,7 +16,6 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl_loss_path import compose_verl, jagged
 
 from rest_verl.algorithm.clock import Clock
-from rest_verl.algorithm.regions import RegionLabeler
 from rest_verl.algorithm.weighting import EntropyMemory
 from rest_verl.integration import estimators, trainer
 from rest_verl.integration.checks import check_config
@@ -130,7 +130,7 @@ def advantage_step(cls, monkeypatch, *settings: str, keys=KEYS, **columns) -> Qu
     if cls is ReSTTrainer:
         instance.rest_config = check_config(config)
         instance.estimator = estimators.completed_estimator(config)
-        instance.labeler = RegionLabeler(byte_level(TAGS))
+        instance.labeler = row_labeler(byte_level(TAGS))
         instance.labels = BackgroundLabels()
         instance.clock = Clock(horizon=100)
         instance.memory = EntropyMemory(share=instance.rest_config.entropy_ema)

@@ -21,6 +21,7 @@ import torch
 import torch.distributed as dist
 from hydra import compose, initialize_config_dir
 from recorded_batch import TAGS, RecordedBatch, recorded_batch
+from row_labelers import row_labeler
 from tensordict import TensorDict
 from tiny_policy import save_policy
 from torch import Tensor
@@ -73,7 +74,7 @@ class Driver(trainer.ReSTMixin):
 
     def __init__(self) -> None:
         self.rest_config = ReSTConfig.preset("paper")
-        self.labeler = trainer.RegionLabeler(byte_level(TAGS))
+        self.labeler = row_labeler(byte_level(TAGS))
         self.clock, self.memory = Clock(horizon=10), EntropyMemory(share=0.0)
         self.global_steps = 4
 
@@ -83,7 +84,7 @@ class Driver(trainer.ReSTMixin):
         keys = [f"row_{i}" for i in range(len(batch))]
         tags = [{"min_global_steps": 3, "max_global_steps": 3} for _ in keys]
         statistics: dict[str, float] = {}
-        regions = trainer.label(self.labeler, batch.select("responses", "response_mask"))
+        regions = self.labeler.label(batch.select("responses", "response_mask"))
         meta = KVBatchMeta(keys=keys, tags=tags, partition_id="train")
         self._write_weights(meta, regions, statistics)
         return statistics

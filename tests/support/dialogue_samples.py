@@ -3,7 +3,7 @@
 from typing import Any
 
 from rest_verl.data import Dialogue, Message
-from rest_verl.syntax.tool_calls import ToolCall
+from rest_verl.syntax import ToolCall
 
 WEATHER: dict[str, Any] = {
     "type": "function",

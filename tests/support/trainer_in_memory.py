@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import torch
-from tensordict import TensorDict
 from row_labelers import row_labeler
+from tensordict import TensorDict
 from toy_tokenizers import one_byte_per_token
 from transfer_queue import KVBatchMeta
 
@@ -95,6 +95,7 @@ class Parent:
 
     correlation = 1.0
     parameter_sync_step = 1
+    train_dataset = None
 
     def _init_dataloader(self):
         self.steps_per_epoch = 10

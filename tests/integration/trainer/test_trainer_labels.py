@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 import torch
+from row_labelers import row_labeler
 from toy_tokenizers import one_byte_per_token
 from trainer_in_memory import (
     CALL,
@@ -21,10 +22,10 @@ from trainer_in_memory import (
     written,
 )
 
-from rest_verl.algorithm.regions import Region, RegionLabeler
+from rest_verl.algorithm.regions import Region
 from rest_verl.algorithm.weighting import ReSTConfig
 from rest_verl.integration import trainer as module
-from rest_verl.integration.labelling import BackgroundLabels, label
+from rest_verl.integration.labelling import BackgroundLabels
 
 OFFICIAL = ReSTConfig.preset("official")
 
@@ -52,16 +53,17 @@ class Noting:
     """A labeler that notes the threads which asked it."""
 
     def __init__(self):
-        self.labeler, self.threads = RegionLabeler(one_byte_per_token()), []
+        self.labeler, self.threads = row_labeler(one_byte_per_token()), []
+        self.columns = self.labeler.columns
 
-    def label_batch(self, responses, response_mask):
+    def label(self, sampled):
         self.threads.append(threading.current_thread().name)
-        return self.labeler.label_batch(responses, response_mask)
+        return self.labeler.label(sampled)
 
 
 def test_they_follow_their_rows(queue):
-    labeler, labels, keys = RegionLabeler(one_byte_per_token()), BackgroundLabels(), batch().keys
-    direct = label(labeler, sampled(queue))
+    labeler, labels, keys = row_labeler(one_byte_per_token()), BackgroundLabels(), batch().keys
+    direct = labeler.label(sampled(queue))
     labels.start(labeler, keys, sampled(queue))
     np.testing.assert_array_equal(labels.take(keys[::-1]), direct[::-1])
     assert labels.take(keys) is None  # taken already
@@ -122,7 +124,9 @@ def test_another_batchs_rows_are_labelled_anew(monkeypatch, later):
 
 def test_what_the_thread_raises_stops_the_step(queue, monkeypatch):
     class Broken:
-        def label_batch(self, responses, response_mask):
+        columns = ("responses", "response_mask")
+
+        def label(self, sampled):
             raise RuntimeError("broken labeler")
 
     monkeypatch.delenv("VERL_PLATFORM", raising=False)

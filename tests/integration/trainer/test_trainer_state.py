@@ -10,7 +10,6 @@ from toy_tokenizers import one_byte_per_token
 from trainer_in_memory import CALL, THOUGHT, KeyedQueue, Parent, Trainer, batch_of, jagged, written
 
 from rest_verl.algorithm.clock import Clock
-from rest_verl.algorithm.regions import RegionLabeler
 from rest_verl.algorithm.weighting import ReSTConfig
 from rest_verl.integration import trainer as module
 from rest_verl.integration.reward_options import schedule_step
@@ -33,6 +32,9 @@ def config_of(folder, epochs=4, **settings):
     return OmegaConf.create(
         {
             "trainer": trainer | settings,
+            "data": {},
+            "algorithm": {"rest": {"syntax": "toolrl"}},
+            "actor_rollout_ref": {"model": {"path": str(folder)}},
             "reward": {"reward_manager": {"name": "rest"}, "custom_reward_function": own},
         }
     )
@@ -46,8 +48,7 @@ def started(config, rest=AVERAGED, step=0, updates=1):
 
         def __init__(self):
             self.config, self.rest_config = config, rest
-            self.labeler, self.timing_raw = RegionLabeler(one_byte_per_token()), {}
-            self.labels = module.BackgroundLabels()
+            self.tokenizer, self.timing_raw = one_byte_per_token(), {}
             self._init_dataloader()
             self.global_steps = step
 
