@@ -89,8 +89,11 @@ class JsonExtent:
     """
 
     def __init__(self, tags: Iterable[bytes]) -> None:
-        """All of `tags` begin with `<`."""
+        """All of `tags` begin with `<` or with `[`; of the latter, those in closed strings never
+        end anything."""
+        tags = list(tags)
         self.tag = re.compile(tag_pattern(tags))
+        self._tag_bytes = frozenset(tag[0] for tag in tags)
 
     def string_end(self, text: bytes, position: int, end: int) -> tuple[int, bool]:
         """End of the string that opens at `position`, or of what there is; whether it closes."""
@@ -112,6 +115,8 @@ class JsonExtent:
                 position, closed = self.string_end(text, position, end)
                 if not closed:
                     return position, False
+            elif byte in self._tag_bytes and self.tag.match(text, position, end):
+                return position, False
             elif byte in _OPENING:
                 depth += 1
                 position += 1
@@ -120,8 +125,6 @@ class JsonExtent:
                 position += 1
                 if depth == 0:
                     return position, True
-            elif self.tag.match(text, position, end):
-                return position, False
             else:
                 position += 1
             position = skip(FLAT, text, position, end)

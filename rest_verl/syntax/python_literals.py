@@ -103,14 +103,17 @@ def _close(closing: str, values: list[Any], *, complete: bool) -> Any:
 
 def _read_number(written: str) -> Any:
     digits = written.lstrip("+- \t")
+    number: int | float
     try:
-        number: int | float = int(digits, 0)
+        number = int(digits, 0)
     except ValueError:  # a float, more digits than Python converts, or nothing of the kind
+        if not any(mark in digits for mark in ".eE"):
+            return NOT_JSON
         try:
-            number = float(digits) if any(mark in digits for mark in ".eE") else NOT_JSON
+            number = float(digits)
         except ValueError:
             return NOT_JSON
-    return -number if written[0] == "-" and number is not NOT_JSON else number
+    return -number if written[0] == "-" else number
 
 
 def _read_string(written: str) -> Any:

@@ -1,0 +1,151 @@
+"""`pythonic`: calls as a Python list (Llama 3.2 and 4 where they are asked for it, xLAM, ToolACE).
+
+    [get_weather(city="Oslo", days=3), get_tides(city="Bergen")]
+
+The whole message is the list; Llama 4 may write it between `<|python_start|>` and
+`<|python_end|>`. Arguments have names, and their values are literals
+(`rest_verl.syntax.python_literals`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rest_verl.syntax.bare import BareSyntax
+from rest_verl.syntax.base import ToolCall, Tools
+from rest_verl.syntax.json_values import NOT_JSON, compile_bytes, decode_text, skip
+from rest_verl.syntax.outline import Outline
+from rest_verl.syntax.python_literals import read_literal
+from rest_verl.syntax.regions import ARGS, FORMAT, NAME
+from rest_verl.syntax.registry import register_syntax
+
+_IDENTIFIER = rb"[A-Za-z_\x80-\xff][\w\x80-\xff]*"
+_DOTTED = _IDENTIFIER + rb"(?:\.[\w\x80-\xff]*)*"
+_BEGINNING = compile_bytes(
+    rb"<\|python_start\|>~\Z|(?:<\|python_start\|>~)?\[~(?:\Z|" + _DOTTED + rb"(?:\(|\Z))"
+)
+_OPENING = compile_bytes(rb"(?:<\|python_start\|>~)?(?:\[)?")
+_NAME = compile_bytes(rb"~(" + _DOTTED + rb")(?:(\()|\Z)")
+_AFTER_CALL = compile_bytes(rb"~(?:,~(\]?)|(\]))")
+_CLOSING = compile_bytes(rb"(?:~<\|python_end\|>)?")
+_NO_ARGUMENTS = compile_bytes(rb"~\)")
+_KEY = compile_bytes(rb"~(?:(" + _IDENTIFIER + rb")~=~)?")
+_AFTER_VALUE = compile_bytes(rb"~(?:,~(\)?)|(\)))")
+_FLAT = compile_bytes(rb"""[^'"\[\](){},]*""")
+_STRING = compile_bytes(rb"""'[^'\\]*(?:\\.[^'\\]*)*'?|"[^"\\]*(?:\\.[^"\\]*)*"?""")
+_QUOTES, _OPENERS, _CLOSERS = frozenset(b"'\""), frozenset(b"[({"), frozenset(b"])}")
+
+
+class _Found(NamedTuple):
+    name: slice
+    arguments: list[tuple[slice, slice]]
+    """Name, empty for none, and value of each."""
+
+
+@register_syntax("pythonic")
+class Pythonic(BareSyntax):
+    """A list of calls, or text."""
+
+    def begins_calls(self, text: bytes, position: int, end: int) -> bool:
+        """As the base."""
+        return _BEGINNING.match(text, position, end) is not None
+
+    def scan_calls(self, text: bytes, position: int, end: int, outline: Outline) -> int:
+        """As the base."""
+        position = skip(_OPENING, text, position, end)
+        while name := _NAME.match(text, position, end):
+            outline.mark(name.start(1), NAME)
+            outline.mark(name.end(1), FORMAT)
+            position = name.end()
+            if not name[2]:
+                break
+            position, arguments = self._scan_arguments(text, position, end, outline)
+            if arguments is None:
+                break
+            outline.found.append(_Found(slice(*name.span(1)), arguments))
+            after = _AFTER_CALL.match(text, position, end)
+            if after is None:
+                break
+            position = after.end()
+            if after[1] or after[2]:
+                outline.letters.append("c")
+                return skip(_CLOSING, text, position, end)
+        outline.well_formed = False
+        return position
+
+    def _scan_arguments(
+        self, text: bytes, position: int, end: int, outline: Outline
+    ) -> tuple[int, list[tuple[slice, slice]] | None]:
+        """Marks arguments from behind their opening bracket; returns where they end, and None
+        instead of them if their closing bracket was not read."""
+        mark = outline.mark
+        arguments: list[tuple[slice, slice]] = []
+        if nothing := _NO_ARGUMENTS.match(text, position, end):
+            return nothing.end(), arguments
+        while True:
+            key = _KEY.match(text, position, end)
+            assert key is not None
+            if key[1] is not None:
+                mark(key.start(1), ARGS)
+                mark(key.end(1), FORMAT)
+            position = key.end()
+            value_end = _value_end(text, position, end)
+            if value_end == position:
+                return position, None
+            mark(position, ARGS)
+            mark(value_end, FORMAT)
+            # The span of a name that is not there is (-1, -1), as a slice nothing as well.
+            arguments.append((slice(*key.span(1)), slice(position, value_end)))
+            after = _AFTER_VALUE.match(text, value_end, end)
+            if after is None:
+                return value_end, None
+            position = after.end()
+            if after[1] or after[2]:
+                return position, arguments
+
+    def decode(
+        self, text: bytes, found: _Found, calls: list[ToolCall], tools: Tools | None
+    ) -> bool:
+        """As the base."""
+        arguments = {}
+        for key, value in found.arguments:
+            read = read_literal(decode_text(text[value]))
+            if not text[key] or read is NOT_JSON:
+                return False
+            arguments[decode_text(text[key])] = read
+        calls.append(ToolCall(decode_text(text[found.name]), arguments))
+        return True
+
+    def may_call(self, text: bytes) -> bool:
+        """As the base."""
+        return b"[" in text and b"(" in text
+
+    def write(self, calls: Sequence[ToolCall], text: str = "", *, think: str | None = None) -> str:
+        """As the base; of text and calls, only the calls."""
+        written = ", ".join(
+            f"{call.name}({', '.join(f'{key}={value!r}' for key, value in call.arguments.items())})"
+            for call in calls
+        )
+        return self.write_think(think) + (f"[{written}]" if written else text)
+
+
+def _value_end(text: bytes, position: int, end: int) -> int:
+    """End of the value that begins at `position`, at a comma or a closing bracket of what is around
+    it, whitespace before that left aside; or the end."""
+    start, depth = position, 0
+    while (position := skip(_FLAT, text, position, end)) < end:
+        byte = text[position]
+        if byte in _QUOTES:
+            position = skip(_STRING, text, position, end)
+            continue
+        if byte in _OPENERS:
+            depth += 1
+        elif depth == 0:
+            break
+        elif byte in _CLOSERS:
+            depth -= 1
+        position += 1
+    while start < position < end and text[position - 1] in b" \t\n\r":
+        position -= 1
+    return position
