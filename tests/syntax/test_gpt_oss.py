@@ -220,9 +220,8 @@ def test_reads_what_verl_reads(message: str) -> None:
         (START + F_TEXT.removesuffix("<|call|>"), [("f", {"a": 1})], []),
         # verl takes any JSON for arguments.
         (START + F_TEXT.replace('{"a": 1}', "[1]"), None, [("f", [1])]),
-        # A quote is no call.
-        (f"<|channel|>final<|message|>{START}{F_TEXT}", [("f", {"a": 1})], [("f", {"a": 1})]),
-        (f"<|channel|>analysis<|message|>{START}{F_TEXT}", [], [("f", {"a": 1})]),  # cut off
+        # A draft is none, even where the thought breaks off.
+        (f"<|channel|>analysis<|message|>{START}{F_TEXT}", [], [("f", {"a": 1})]),
     ],
 )
 def test_differs_from_verl(message: str, ours: object, verls: object) -> None:
