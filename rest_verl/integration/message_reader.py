@@ -66,6 +66,8 @@ def row_tools(extra_info: Any, syntax: Syntax) -> Tools | None:
 
 def generation_end_ids(model: Any) -> list[int]:
     """`eos_token_id` of the model's generation configuration; empty where there is none."""
+    if model is None:
+        return []
     from transformers import GenerationConfig
 
     try:

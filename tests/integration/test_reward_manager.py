@@ -1,4 +1,4 @@
-"""verl's reward manager `rest`: the schedule's step, the response's end, and its options."""
+"""verl's reward manager `rest`: the schedule's step, what it reads of a response, its options."""
 
 import asyncio
 import json
@@ -7,45 +7,45 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
+from tensordict import TensorDict
+from toy_tokenizers import byte_level, one_byte_per_token
 from verl import DataProto
 
 from rest_verl.integration.reward_manager import ReSTRewardManager, is_validation
 from rest_verl.integration.reward_options import reward_config_from
+from rest_verl.integration.template_syntax import NoSyntax
 from rest_verl.integration.validation_mark import VALIDATION_MARK
 from rest_verl.rewards import RewardConfig
 
 CALL = {"name": "add", "parameters": {"x": 1}}
 RIGHT = f"<think>so</think>\n<tool_call>\n{json.dumps(CALL)}\n</tool_call>"
 WRONG = "?"
-PROMPT_LENGTH = 3
 
 
-class ByteTokenizer:
-    """Id n is the byte n."""
-
-    def decode(self, ids, skip_special_tokens: bool) -> str:
-        assert skip_special_tokens
-        return bytes(ids.tolist()).decode()
-
-
-def manager(path=None, **options) -> ReSTRewardManager:
+def manager(path=None, tokenizer=None, syntax="auto", **options) -> ReSTRewardManager:
     reward = {"custom_reward_function": {"path": path, "reward_kwargs": options}}
-    return ReSTRewardManager(OmegaConf.create({"reward": reward}), ByteTokenizer())
+    config = OmegaConf.create({"reward": reward, "algorithm": {"rest": {"syntax": syntax}}})
+    return ReSTRewardManager(config, tokenizer or one_byte_per_token())
 
 
-def session(*texts: str, garbage: str = "", **columns) -> DataProto:
+def session(*texts: str, prompt: str = "ask", garbage: str = "", **columns) -> DataProto:
     """Rows of one session: left-padded prompt, the text, then ids that attention leaves out."""
-    width = max(map(len, texts)) + len(garbage)
-    responses = torch.zeros(len(texts), width, dtype=torch.long)
-    attention = torch.zeros(len(texts), PROMPT_LENGTH + width, dtype=torch.long)
-    attention[:, 1:PROMPT_LENGTH] = 1
+    width, padding = max(map(len, texts)) + len(garbage), 2
+    start = padding + len(prompt)
+    inputs = torch.zeros(len(texts), start + width, dtype=torch.long)
+    attention = torch.zeros_like(inputs)
+    attention[:, padding:start] = 1
     for i, text in enumerate(texts):
-        ids = torch.tensor(list((text + garbage).encode()))
-        responses[i, : len(ids)] = ids
-        attention[i, PROMPT_LENGTH : PROMPT_LENGTH + len(text)] = 1
+        ids = torch.tensor(list((prompt + text + garbage).encode()))
+        inputs[i, padding : padding + len(ids)] = ids
+        attention[i, start : start + len(text)] = 1
     rows = {"reward_model": {"ground_truth": RIGHT, "style": "rule"}, "global_steps": 0, **columns}
     return DataProto.from_dict(
-        tensors={"responses": responses, "attention_mask": attention},
+        tensors={
+            "input_ids": inputs,
+            "responses": inputs[:, start:],
+            "attention_mask": attention,
+        },
         non_tensors={
             name: np.array([value] * len(texts), dtype=object) for name, value in rows.items()
         },
@@ -76,6 +76,43 @@ def test_response_ends_where_attention_ends():
     assert score(manager(), session(RIGHT, garbage="</tool_call> more")) == 4.0
     # the same text within attention is a malformed answer
     assert score(manager(), session(RIGHT + "</tool_call> more")) < 4.0
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [("<think>\n", 4.0), ("ask", 3.0), ("<think>\n</think>\n\n", 3.0)],
+)
+def test_a_thought_that_the_prompt_opened_counts_as_the_answers(prompt, expected):
+    answer = RIGHT.removeprefix("<think>")  # ToolRL's format wants its own thought
+    assert score(manager(), session(answer, prompt=prompt)) == expected
+
+
+def test_tags_that_are_special_tokens_are_read():
+    tokenizer = byte_level()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<tool_call>", "</tool_call>"]})
+    data = session("?")
+    ids = torch.tensor([tokenizer.encode(RIGHT) + [tokenizer.eos_token_id]])
+    data.batch = TensorDict(
+        {"input_ids": ids, "responses": ids, "attention_mask": torch.ones_like(ids)}, batch_size=1
+    )
+    assert "<tool_call>" not in tokenizer.decode(ids[0], skip_special_tokens=True)
+    assert score(manager(tokenizer=tokenizer), data) == 4.0
+
+
+TRUTH = {
+    "format": "chat_template",
+    "expect": "calls",
+    "calls": [{"name": "add", "parameters": {"x": [1]}}],
+}
+ROW = {"reward_model": {"ground_truth": json.dumps(TRUTH)}}
+
+
+def test_a_row_is_read_by_the_syntax_that_it_asks_for_or_by_the_models_own():
+    text = RIGHT.removeprefix("<think>so</think>")
+    assert score(manager(syntax="hermes"), session(text, **ROW)) == 4.0
+    assert score(manager(), session(text, **ROW, extra_info={"syntax": "hermes"})) == 4.0
+    with pytest.raises(NoSyntax, match=r"no chat template.*algorithm\.rest\.syntax=<name>"):
+        score(manager(), session(text, **ROW))
 
 
 def test_last_response_of_a_session_counts():
@@ -149,7 +186,7 @@ def test_a_malformed_ground_truth_names_its_row():
         WRONG,
         reward_model={"ground_truth": "{", "style": "rule"},
         data_source="bfcl_v4/simple_python",
-        extra_info={"id": "simple_python_1"},
+        extra_info={"id": "simple_python_1", "syntax": "toolrl"},
     )
     with pytest.raises(ValueError, match=r"^bfcl_v4/simple_python, row simple_python_1: "):
         score(manager(), data)
