@@ -151,11 +151,11 @@ class Syntax(ABC):
         prompt_may_think = think_is_open is None
         first_think_close = text.find(think_close, start, end) if prompt_may_think else -1
         opaque_close: dict[bytes, int] = {}
-        search = self._tag.search
+        search, letter_of = self._tag.search, self._letters
         while found := search(text, position, end):
             tag = found[0]
             tag_start, position = found.span()
-            letter = self._letters[tag]
+            letter = letter_of[tag]
             if letter == "t" and prompt_may_think:
                 outline.rewind(before)
                 mark(start, THINK)
@@ -173,7 +173,12 @@ class Syntax(ABC):
                 if closing is None:
                     letters.append("c")
                     mark(position, TEXT)
-                elif not text.startswith(closing, position, end):
+                elif text.startswith(closing, position, end):
+                    mark(position, FORMAT)
+                    letters.append("c")
+                    position += len(closing)
+                    mark(position, TEXT)
+                else:
                     outline.well_formed = False
                 continue  # at a tag or at the end
             if letter == "T":

@@ -60,6 +60,7 @@ class JsonCalls:
         tags = list(tags)
         self.extent = JsonExtent(tags)
         self._recovery = re.compile(rb"(?<=\n)\{|" + tag_pattern(tags))
+        self._end = re.compile(rb"[ \t\n\r]*(?=" + tag_pattern(tags) + rb")")
 
     def scan(self, text: bytes, position: int, end: int, outline: Outline) -> int:
         """Marks the calls that begin at `position`; returns where the tag that ends them starts."""
@@ -69,6 +70,8 @@ class JsonCalls:
                 outline.starts += plain.span(1) + plain.span(2)
                 outline.regions += _PLAIN_CALL_REGIONS
                 position = plain.end()
+            if done := self._end.match(text, position, end):  # as nearly always
+                return done.end()
             found = _CALL_START.match(text, position, end)
             assert found is not None
             position = found.end()
