@@ -21,7 +21,6 @@ from rest_verl.integration.trainer import ReSTMixin, ReSTTrainerSeparateAsync
 
 PARAMETERS = {
     "__init__": ["config"],
-    "_init_tokenizer": [],
     "_init_dataloader": [],
     "_save_checkpoint": [],
     "_compute_old_log_prob": ["batch", "metrics"],
@@ -43,6 +42,7 @@ READ = (
     "timing_raw",
     "tokenizer",
     "total_training_steps",
+    "train_dataset",
     "trainer_mode",
     "val_dataloader",
 )

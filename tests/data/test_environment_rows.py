@@ -49,6 +49,7 @@ def test_compact_row() -> None:
             "split": "train",
             "version": "v1",
             "tools": "",
+            "syntax": "toolrl",
             "environment": "row_test",
             "task": '{"question": "Naïve?", "stock": [1]}',
             "prompt_style": "compact",
@@ -61,6 +62,7 @@ def test_chat_template_row() -> None:
     made = row({"question": "Hi"}, "chat_template")
     assert made["prompt"] == [{"role": "user", "content": "Hi"}]
     assert json.loads(made["extra_info"]["tools"]) == [WEATHER]
+    assert made["extra_info"]["syntax"] == ""  # the model's own
 
 
 def test_toolrl_row_speaks_of_messages_and_not_of_records() -> None:

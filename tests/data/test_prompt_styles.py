@@ -283,5 +283,6 @@ def test_verl_row(style: str) -> None:
             "split": "train",
             "version": "v4",
             "tools": tools,
+            "syntax": "" if by_template else "toolrl",
         },
     }

@@ -118,6 +118,7 @@ def test_row() -> None:
             "split": "train",
             "version": "",
             "tools": "",
+            "syntax": "toolrl",
         },
     }
 
@@ -159,13 +160,9 @@ def test_calls_must_be_offered_when_they_are_made() -> None:
     [
         (Message(role="assistant", content="see <tool_call>"), "compact"),
         (Message(role="assistant", content="</response> and on"), "toolrl"),
-        (
-            Message(role="assistant", calls=(ToolCall("weather", {"city": "</tool_call>"}),)),
-            "chat_template",
-        ),
         (Message(role="assistant", thought="</think>", content="Hi."), "compact"),
     ],
-    ids=["tag in the text", "closing tag", "tag in an argument", "tag in the thought"],
+    ids=["tag in the text", "closing tag", "tag in the thought"],
 )
 def test_answers_that_the_reward_would_not_take(message: Message, style: str) -> None:
     dialogue = replace(DIALOGUE, messages=[*DIALOGUE.messages[:2], message])
@@ -173,7 +170,8 @@ def test_answers_that_the_reward_would_not_take(message: Message, style: str) ->
         list(split_steps(dialogue, style))
 
 
-texts = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="<"), max_size=8)
+texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
+texts |= st.sampled_from(["</tool_call>", "<tool_call>", "</think>", "<response>"])
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, width=32) | texts
 scalars = scalars.filter(lambda x: x not in (float("inf"), float("-inf")))
 values = st.recursive(

@@ -22,6 +22,8 @@ from rest_verl.evaluation.calls import storable
 from rest_verl.evaluation.conversations import Chat, Dialogue, Question
 from rest_verl.evaluation.generation import GenerationOptions, request_seed, run_all
 from rest_verl.files.json_lines import load_json
+from rest_verl.integration.message_reader import MessageReader
+from rest_verl.syntax import get_syntax
 
 RIGHT = call_text("weather.get", city="Oslo")
 # The sample conversation: list, sort without having it, sort.
@@ -29,9 +31,13 @@ LIST = call_text("pwd") + call_text("ls", a=True)
 SORT = call_text("sort", file_name="a.txt")
 
 
-def chat_with(engine: StandIn, model: Model, **options) -> Chat:
+def chat_with(engine: StandIn, model: Model, syntax: str = "hermes", **options) -> Chat:
     builder = create_continuous_token_builder(model.tokenizer, hf_model_type=model.model_type)
-    return Chat(engine, builder, GenerationOptions(**options))
+    return Chat(engine, builder, GenerationOptions(**options), reader(model, syntax))
+
+
+def reader(model: Model, syntax: str = "hermes") -> MessageReader:
+    return MessageReader(model.tokenizer, get_syntax(syntax))
 
 
 def play(row, answers, model_name="qwen3", *, max_length=1 << 20, sample=0, **options):
@@ -81,6 +87,7 @@ def test_one_answer(weather):
         "sample": 0,
         "text": RIGHT,
         "calls": [{"name": "weather.get", "arguments": {"city": "Oslo"}}],
+        "foreign": "",
         "valid": True,
         "error": "",
         "output_tokens": tokens,
@@ -96,6 +103,7 @@ def test_one_answer(weather):
         ("<think>\nhm", [], "no_call"),  # never ends its thought
         (f"<think>\n{RIGHT}\n</think>\n\n{RIGHT}", [{"city": "Oslo"}], ""),  # once, not twice
         (call_text("weather.get", city="Bergen"), [{"city": "Bergen"}], "wrong_value"),
+        (call_text("weather.get", city="</tool_call>"), [{"city": "</tool_call>"}], "wrong_value"),
     ],
 )
 def test_what_is_read_of_an_answer(weather, text, calls, error):
@@ -107,20 +115,32 @@ def test_what_is_read_of_an_answer(weather, text, calls, error):
 
 
 @pytest.mark.parametrize(
-    ("mode", "in_prompt", "not_in_prompt"),
+    ("mode", "syntax", "in_prompt", "not_in_prompt"),
     [
-        ("tools", ['"name": "weather.get"', "<tools>"], ["<response>"]),
-        ("prompt", ["weather.get", "<response>", "**Dialogue Records History**"], ["<tools>"]),
-        ("compact", ["weather.get(city: str"], ["<tools>", "**Dialogue"]),
+        ("tools", "hermes", ['"name": "weather.get"', "<tools>"], ["<response>"]),
+        ("prompt", "toolrl", ["weather.get", "<response>", "**Dialogue Records"], ["<tools>"]),
+        ("compact", "toolrl", ["weather.get(city: str"], ["<tools>", "**Dialogue"]),
     ],
 )
-def test_the_modes(tmp_path, mode, in_prompt, not_in_prompt):
-    record, engine = play(weather_row(tmp_path, mode), [RIGHT])
+def test_the_modes(tmp_path, mode, syntax, in_prompt, not_in_prompt):
+    record, engine = play(weather_row(tmp_path, mode), [RIGHT], syntax=syntax)
     prompt = get_model("qwen3").tokenizer.decode(engine.prompts[0])
     assert record["valid"]
     assert prompt.endswith("<|im_start|>assistant\n")
     assert all(text in prompt for text in [*in_prompt, "Weather in Oslo 0?"])
     assert not any(text in prompt for text in not_in_prompt)
+
+
+def test_a_call_in_another_syntax_is_recorded_and_none_of_ours(weather):
+    text = (
+        "<tool_call>\n<function=weather.get>\n<parameter=city>\nOslo\n</parameter>\n"
+        "</function>\n</tool_call>"
+    )
+    record, _ = play(weather, [text.replace("tool_call", "seed:tool_call")])
+    assert (record["calls"], record["foreign"]) == (None, "seed")
+    assert (record["valid"], record["error"]) == (False, "malformed")
+    record, _ = play(weather, [text])  # a block of its own tags is begun, and is no call
+    assert (record["calls"], record["foreign"], record["error"]) == (None, "", "malformed")
 
 
 def test_a_cut_off_answer_is_judged_as_it_stands(weather):
@@ -144,7 +164,7 @@ def test_the_template_can_open_a_thought(weather):
     )
     for text, calls in [(f"hm {RIGHT}", []), (f"{RIGHT}</think>{RIGHT}", ["weather.get"])]:
         engine = StandIn(model, lambda prompt, seed, text=text: text)
-        chat = Chat(engine, builder, GenerationOptions())
+        chat = Chat(engine, builder, GenerationOptions(), reader(model))
         record = asyncio.run(chat.record(weather, 0))
         assert [call["name"] for call in record["calls"]] == calls
 
@@ -182,7 +202,7 @@ def test_a_right_conversation(sorting, model_name):
 )
 def test_a_conversation_in_the_format_of_training(tmp_path, mode, shown, appears):
     answers = [LIST, "Done.", "I cannot sort.", SORT, "Sorted."]
-    record, engine = play(sorting_row(tmp_path, mode), answers)
+    record, engine = play(sorting_row(tmp_path, mode), answers, syntax="toolrl")
     assert (record["valid"], record["limit"]) == (True, "")
     first, *_, last = map(get_model("qwen3").tokenizer.decode, engine.prompts)
     assert first.startswith("<|im_start|>system\n")

@@ -91,7 +91,7 @@ def test_tags_that_are_special_tokens_are_read():
     tokenizer = byte_level()
     tokenizer.add_special_tokens({"additional_special_tokens": ["<tool_call>", "</tool_call>"]})
     data = session("?")
-    ids = torch.tensor([tokenizer.encode(RIGHT) + [tokenizer.eos_token_id]])
+    ids = torch.tensor([[*tokenizer.encode(RIGHT), tokenizer.eos_token_id]])
     data.batch = TensorDict(
         {"input_ids": ids, "responses": ids, "attention_mask": torch.ones_like(ids)}, batch_size=1
     )

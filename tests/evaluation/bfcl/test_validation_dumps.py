@@ -72,6 +72,7 @@ def test_answers_find_their_rows(source: BfclSource, tmp_path: Path, style: str)
         "sample": 1,
         "text": WRONG,
         "calls": [{"name": "weather.get", "arguments": {"city": "Bergen"}}],
+        "foreign": "",
         "valid": False,
         "error": "wrong_value",
         "logged": {"score": 1.0},

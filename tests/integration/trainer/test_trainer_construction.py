@@ -50,7 +50,7 @@ def test_verl_knows_the_trainer_and_has_what_it_extends(name):
     assert (ours.trainer_name, ours.parent_mode) == (name, parent_mode)
     assert get_trainer_cls(parent_mode) is parent
     assert ours.__mro__[1:4] == (ReSTMixin, EstimatorInputs, parent)
-    for extended in ("_init_tokenizer", *(n for n in vars(Parent) if n.startswith("_c"))):
+    for extended in ("_init_dataloader", *(n for n in vars(Parent) if n.startswith("_c"))):
         assert callable(getattr(parent, extended))
 
 
