@@ -6,6 +6,8 @@
 #
 # TINY_TASKS   bfcl: BFCL's multi-turn tasks with few tools; shop: the example of one's own tools,
 #              recipes/own_tools (bfcl)
+# TINY_SYNTAX  toolrl: prompts ask for ToolRL's format; qwen3_coder: the model writes calls as its
+#              chat template does, which is one of Qwen3-Coder's kind (toolrl)
 # TINY_STEPS   training steps (6)
 # TINY_PRESET  token weights, as in tiny_cpu_rest.sh (paper)
 # TINY_SEED    seed of sampling and of the data's order (0)
@@ -22,7 +24,9 @@ preset=${TINY_PRESET:-paper}
 seed=${TINY_SEED:-0}
 output=${TINY_OUTPUT:-outputs/tiny_cpu_multi_turn_$tasks}
 [[ $output = /* ]] || output=$PWD/$output
+syntax=${TINY_SYNTAX:-toolrl}
 start=$PWD/outputs/tiny_cpu_multi_turn_${tasks}_start
+[[ $syntax == toolrl ]] || start=${start%_start}_${syntax}_start
 
 case $tasks in
   bfcl) prompt_length=700 response_length=836 batch=8 n=4 micro=4 ;;
@@ -37,7 +41,7 @@ mkdir -p "$output"
 
 source run_scripts/tiny_cpu_train.sh
 echo "== 1/3 data, tokenizer and starting model"
-"$python" -m recipes.tiny_multi_turn.prepare --tasks "$tasks" --output-dir "$start"
+"$python" -m recipes.tiny_multi_turn.prepare --tasks "$tasks" --syntax "$syntax" --output-dir "$start"
 
 echo "== 2/3 ResT, $steps steps, preset $preset (log: $output/train.log)"
 rm -rf "$output"/{summary.json,conversation.txt,metrics.jsonl,validation,rollouts,verl_metrics.jsonl,train.log}

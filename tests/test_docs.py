@@ -285,34 +285,3 @@ def test_the_row_of_data_md_is_scored(tmp_path: Path, monkeypatch: pytest.Monkey
     (answer,) = blocks(DOCS / "data.md", "text")
     truths = (row["reward_model"]["ground_truth"], answer)  # both notations
     assert [tool_call_reward(answer, truth).score for truth in truths] == [4.0, 4.0]
-
-
-def test_the_labeler_of_your_syntax_md(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It labels by hand-written regions, and its trainer is registered and accepted."""
-    pytest.importorskip("verl")
-    from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
-
-    from recipes.tiny_cpu.model import train_tokenizer
-    from rest_verl.integration.checks import check_config
-
-    (block,) = blocks(DOCS / "your-syntax.md", "python")
-    module: dict = {}
-    try:
-        exec(compile(block, "docs/your-syntax.md", "exec"), module)
-        (registered,) = [key for key in TRAINER_REGISTRY if key == "rest_sync_bare_json"]
-    finally:
-        TRAINER_REGISTRY.pop("rest_sync_bare_json", None)
-    tokenizer = train_tokenizer([])  # bytes: a token each
-    call = json.dumps({"name": "add", "parameters": {"a": 1}})
-    text = ["F" * 10, "N" * 3, "F" * 17, "A" * 8, "F"]
-    wanted = [{"F": 0, "N": 1, "A": 2}[letter] for letter in "".join(text)]
-    assert len(call) == len(wanted)
-    ids = np.array([tokenizer.encode(answer) for answer in (call, call.replace("name", "nome"))])
-    mask = np.ones_like(ids)
-    mask[:, 0] = 0
-    labels = module["BareJson"](tokenizer).label_batch(ids, np.ones_like(ids))
-    assert labels.dtype == np.int8
-    assert labels.tolist() == [wanted, [4] * len(wanted)]
-    assert module["BareJson"](tokenizer).label_batch(ids, mask)[:, 0].tolist() == [-1, -1]
-    monkeypatch.setenv("VERL_USE_EXTERNAL_MODULES", "my_syntax")
-    check_config({"trainer": {"v1": {"trainer_mode": registered}}})

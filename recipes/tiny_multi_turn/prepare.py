@@ -2,6 +2,9 @@
 
     python -m recipes.tiny_multi_turn.prepare --tasks bfcl --output-dir outputs/start
 
+With `--syntax qwen3_coder` the prompts ask for no format; the model writes calls as its chat
+template does, which is one of Qwen3-Coder's kind.
+
 Reuses a folder that an earlier call completed with the same recipe.
 """
 
@@ -20,12 +23,14 @@ from recipes.tiny_cpu.model import new_model, train_tokenizer
 from recipes.tiny_cpu.start import fingerprint, make_once
 from recipes.tiny_cpu.warm_start import Conversation as Messages
 from recipes.tiny_cpu.warm_start import warm_start
+from recipes.tiny_multi_turn.coder_template import CODER_TEMPLATE
 from recipes.tiny_multi_turn.conversations import SPLITS, Conversation, bfcl_conversations
-from rest_verl.data import Dialogue, Message, environment_row, split_steps
+from rest_verl.data import Dialogue, Message, PromptStyle, environment_row, split_steps
 from rest_verl.data.parquet import ENVIRONMENT_EXTRA_INFO, write_dataset
 
 SEED = 0
-STYLE = "compact"
+STYLES: dict[str, PromptStyle] = {"toolrl": "compact", "qwen3_coder": "chat_template"}
+"""Syntax that the model learns -> prompt style."""
 
 
 @dataclass(frozen=True)
@@ -50,18 +55,26 @@ def thought(message: Message) -> str:
     return f"I make {len(message.calls)} call." if message.calls else "No call is left."
 
 
-def whole(dialogue: Dialogue) -> Messages:
+def whole(dialogue: Dialogue, syntax: str) -> Messages:
     """The dialogue from the system message to the last answer, as a rollout would show it."""
-    *_, last = split_steps(dialogue, STYLE, thought=thought)
-    return [*last.messages, {"role": "assistant", "content": last.answer}]
+    style = STYLES[syntax]
+    *_, last = split_steps(dialogue, style, thought=thought, syntax=syntax)
+    messages = [*last.messages, {"role": "assistant", "content": last.answer}]
+    if style == "chat_template":
+        names = " ".join(tool["function"]["name"] for tool in dialogue.tools)
+        messages.insert(0, {"role": "system", "content": f"Tools: {names}"})
+    return messages
 
 
-def prepare(tasks: TaskSet, folder: Path) -> None:
+def prepare(tasks: TaskSet, syntax: str, folder: Path) -> None:
     """Fills `folder` with `data/` and `model/`."""
     torch.manual_seed(SEED)
+    style = STYLES[syntax]
     conversations = tasks.conversations()
-    lessons = [whole(c.dialogue) for c in conversations if c.split == "warm_start"]
+    lessons = [whole(c.dialogue, syntax) for c in conversations if c.split == "warm_start"]
     tokenizer = train_tokenizer(message["content"] for lesson in lessons for message in lesson)
+    if style == "chat_template":
+        tokenizer.chat_template = CODER_TEMPLATE
     lessons = [lesson for lesson in lessons if _length(tokenizer, lesson) <= tasks.context]
 
     model = new_model(tokenizer, tasks.context)
@@ -82,21 +95,22 @@ def prepare(tasks: TaskSet, folder: Path) -> None:
 
     rows: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS[1:]}
     for conversation in conversations:
-        fits = _length(tokenizer, whole(conversation.dialogue)) <= tasks.context
+        fits = _length(tokenizer, whole(conversation.dialogue, syntax)) <= tasks.context
         if fits and conversation.split in rows:
-            rows[conversation.split].append(_row(conversation, len(rows[conversation.split])))
+            index = len(rows[conversation.split])
+            rows[conversation.split].append(_row(conversation, style, index))
     print("rows:", ", ".join(f"{len(chosen)} {split}" for split, chosen in rows.items()))
-    write_dataset(folder / "data", rows, ENVIRONMENT_EXTRA_INFO, {"style": STYLE})
+    write_dataset(folder / "data", rows, ENVIRONMENT_EXTRA_INFO, {"style": style})
     model.save_pretrained(folder / "model")
     tokenizer.save_pretrained(folder / "model")
 
 
-def _row(conversation: Conversation, index: int) -> dict[str, Any]:
+def _row(conversation: Conversation, style: PromptStyle, index: int) -> dict[str, Any]:
     dialogue = conversation.dialogue
     return environment_row(
         conversation.environment,
         conversation.task,
-        STYLE,
+        style,
         index=index,
         id=dialogue.id,
         category=dialogue.category,
@@ -113,15 +127,17 @@ def _length(tokenizer: Any, messages: Messages) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--tasks", choices=TASK_SETS, required=True)
+    parser.add_argument("--syntax", choices=STYLES, default="toolrl")
     parser.add_argument("--output-dir", type=Path, required=True)
     arguments = parser.parse_args()
     recipes = Path(__file__).parents[1]
     names = [f"tiny_cpu/{name}.py" for name in ("induction", "model", "start", "warm_start")]
-    names += ["tiny_multi_turn/conversations.py", "tiny_multi_turn/prepare.py"]
+    own = ("coder_template", "conversations", "prepare")
+    names += [f"tiny_multi_turn/{name}.py" for name in own]
     names += ["own_tools/conversations.py", "own_tools/shop.py"]
     recipe = fingerprint(recipes / name for name in names)
     tasks = TASK_SETS[arguments.tasks]
-    make_once(arguments.output_dir, recipe, lambda folder: prepare(tasks, folder))
+    make_once(arguments.output_dir, recipe, lambda folder: prepare(tasks, arguments.syntax, folder))
 
 
 if __name__ == "__main__":

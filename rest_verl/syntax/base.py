@@ -232,6 +232,11 @@ class Syntax(ABC):
             return re.fullmatch(self.form_without_calls, reading.structure) is not None
         return reading.well_formed and re.fullmatch(self.form, reading.structure) is not None
 
+    def next_tag(self, text: bytes, position: int, end: int) -> int:
+        """Where the next tag begins, or `end`: how far calls that cannot be read go."""
+        found = self._tag.search(text, position, end)
+        return end if found is None else found.start()
+
     def may_call(self, text: bytes) -> bool:
         """False if a message surely makes no call: a quick look before `scan`."""
         return any(opening in text for opening in self.blocks)

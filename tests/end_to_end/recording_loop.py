@@ -19,6 +19,7 @@ class RecordingLoop(ToolEnvironmentLoop):
             "response_ids": output.response_ids,
             "response_mask": output.response_mask,
             "messages": rollout.conversation.messages,
+            "tools": rollout.conversation.tools,
             "reward_info": reward_info,
         }
         with Path(os.environ["TRAJECTORIES"]).open("a") as file:

@@ -1,6 +1,8 @@
 """The tiny multi-turn recipe, shortened: real conversations through verl's main_ppo and vLLM.
 
-BFCL's tasks train synchronously, the shop's asynchronously with sampler and trainer taking turns.
+BFCL's tasks train synchronously and in ToolRL's format. The shop's train asynchronously, sampler
+and trainer taking turns, with a chat template that writes calls as Qwen3-Coder's does; half of its
+rows are single turns, which the reward manager scores.
 """
 
 import json
@@ -10,9 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from recipes.own_tools.conversations import shop_conversations
+from rest_verl.data import split_steps, step_row
+from rest_verl.data.parquet import ENVIRONMENT_EXTRA_INFO, write_dataset
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "run_scripts" / "tiny_cpu_multi_turn.sh"
 STEPS = 2
+SYNTAX = {"bfcl": "toolrl", "shop": "qwen3_coder"}
 SMALL = ["data.train_batch_size=4", "actor_rollout_ref.actor.ppo_mini_batch_size=4"]
 SMALL += ["actor_rollout_ref.rollout.n=2", "data.val_max_samples=8"]
 SMALL += ["actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=4"]
@@ -30,9 +37,11 @@ pytestmark = [
 @pytest.fixture(scope="module", params=["bfcl", "shop"])
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp(request.param)
+    is_shop = request.param == "shop"
     environment = {
         **os.environ,
         "TINY_TASKS": request.param,
+        "TINY_SYNTAX": SYNTAX[request.param],
         "TINY_OUTPUT": str(output),
         "TINY_STEPS": str(STEPS),
         "VERL_USE_EXTERNAL_MODULES": "recording_loop",
@@ -41,12 +50,28 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     }
     # Half a batch ahead: its conversations go on across a weight update.
     ahead = ["+trainer_mode=colocate_async", "trainer.v1.colocate_async.num_warmup_batches=0.5"]
-    mode = ahead if request.param == "shop" else []
+    mode = [*ahead, f"data.train_files=[{write_steps(output)}]"] if is_shop else []
     done = subprocess.run(
         ["bash", str(SCRIPT), *SMALL, *mode], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return output
+
+
+def write_steps(folder: Path) -> str:
+    """The shop's rows, and as many of single turns, as a list of files."""
+    rows = [
+        step_row(visit.dialogue, step, "chat_template", index=index, split="train")
+        for index, visit in enumerate(shop_conversations()[:112])
+        for step in list(split_steps(visit.dialogue, "chat_template", syntax="qwen3_coder"))[:1]
+    ]
+    write_dataset(folder / "steps", {"train": rows}, ENVIRONMENT_EXTRA_INFO, {})
+    return f"{start_folder('shop')}/data/train.parquet,{folder}/steps/train.parquet"
+
+
+def start_folder(tasks: str) -> Path:
+    name = "shop_qwen3_coder" if tasks == "shop" else tasks
+    return ROOT / "outputs" / f"tiny_cpu_multi_turn_{name}_start"
 
 
 def read(path: Path) -> list[dict]:
@@ -67,14 +92,15 @@ def test_ids_are_the_templates_and_the_mask_is_on_sampled_tokens(run: Path) -> N
     from transformers import AutoTokenizer
 
     tasks = "shop" if "shop" in run.name else "bfcl"
-    start = ROOT / "outputs" / f"tiny_cpu_multi_turn_{tasks}_start" / "model"
-    tokenizer = AutoTokenizer.from_pretrained(start)
+    tokenizer = AutoTokenizer.from_pretrained(start_folder(tasks) / "model")
     trajectories = read(run / "trajectories.jsonl")
-    assert len(trajectories) >= STEPS * 8
+    assert len(trajectories) >= STEPS * 8 // (2 if tasks == "shop" else 1)
     for trajectory in trajectories:
         ids = trajectory["prompt_ids"] + trajectory["response_ids"]
         text = tokenizer.decode(ids, skip_special_tokens=False)
-        rendered = tokenizer.apply_chat_template(trajectory["messages"], tokenize=False)
+        rendered = tokenizer.apply_chat_template(
+            trajectory["messages"], tools=trajectory["tools"], tokenize=False
+        )
         # A rollout ends with what was sampled: at the end mark, or cut off before it.
         assert rendered.startswith(text)
         assert rendered[len(text) :] in ("\n", "<|im_end|>\n")
@@ -99,8 +125,15 @@ def test_every_step_logs_the_conversations(run: Path) -> None:
         assert record["reward/steps/mean"] >= record["reward/turns/mean"] >= 1
         assert 0 <= record["reward/total/mean"] <= 1
         assert record["rest/token_share/args"] > 0
+        assert record["rest/token_share/name"] > 0
+    log = (run / "train.log").read_text()
     if "shop" in run.name:
         assert [record["rest/staleness/max"] for record in steps] == [0, 1]
-        assert "[rest] trainer rest_colocate_async" in (run / "train.log").read_text()
+        assert "[rest] trainer rest_colocate_async" in log
+        assert "[rest] tool-call syntax: qwen3_coder (chat template)" in log
+        # Of the single turns, whose rewards have these parts.
+        assert sum(record["reward/num_calls/mean"] for record in steps) > 0
+    else:
+        assert "[rest] tool-call syntax: toolrl (prompts ask for it)" in log
     summary = json.loads((run / "summary.json").read_text())
     assert summary["steps"] == STEPS
