@@ -110,7 +110,8 @@ class VerlReader:
         last = len(outline.regions) - 1 - outline.regions[::-1].index(THINK)
         if last + 2 >= len(outline.starts):  # nothing behind the closing tag
             return []
-        return token_ids[int((offset[:-1] < outline.starts[last + 2]).sum()) :]
+        # A token that the tag ends in the middle of is kept: the call may begin in it.
+        return token_ids[int((offset[1:] <= outline.starts[last + 2]).sum()) :]
 
 
 def plain_tool(tool: dict[str, Any]) -> dict[str, Any]:

@@ -140,7 +140,8 @@ class ToolEnvironmentLoop(AgentLoopBase):
             response_length=self.rollout_config.response_length,
             max_length=self.rollout_config.get("max_model_len"),
         )
-        messages = self.rows.of_row(columns.get("extra_info"))
+        ground_truth = (columns.get("reward_model") or {}).get("ground_truth")
+        messages = self.rows.of_row(columns.get("extra_info"), ground_truth)
         reader = self._reader(messages)
         if stops := sorted({*messages.stop_ids, *reader.stop_ids}):
             stops = sorted({*(sampling_params.get("stop_token_ids") or []), *stops})
@@ -292,7 +293,7 @@ class ToolEnvironmentLoop(AgentLoopBase):
         log_probs = conversation.log_probs
         if not response_ids:
             # verl puts the reward on the last token, so there has to be one; it is not trained on.
-            response_ids, mask = [min(rollout.end_ids, default=0)], [0]
+            response_ids, mask = [self.template.end_id or min(rollout.end_ids, default=0)], [0]
             log_probs = [0.0] if rollout.sampling_params.get("logprobs") else None
         preempted = -1 if rollout.server.num_preempted is None else rollout.server.num_preempted
         return AgentLoopOutput(

@@ -247,6 +247,18 @@ def test_rows_without_an_answer(expect: Any, calls: list | None, expected: str) 
     assert score_single_turn(given, calls).error == expected
 
 
+@pytest.mark.parametrize("calls", [None, []])
+def test_a_call_in_another_syntax_is_one_where_none_is_wanted(calls: list | None) -> None:
+    def error(expect: Any) -> str:
+        given = BfclRow(
+            id="r", category="c", version="v4", messages=[], functions=[], expect=expect
+        )
+        return score_single_turn(given, calls, "glm").error
+
+    assert error("no_call") == "unwanted_call"
+    assert error("any_call") == ("malformed" if calls is None else "no_call")  # it cannot be run
+
+
 def test_a_malformed_row_is_named() -> None:
     unknown_type = row({"p": "number"}, {"p": [1]})
     with pytest.raises(ValueError, match=r"^r: BFCL knows no python type 'number'"):

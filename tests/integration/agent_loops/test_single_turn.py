@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -37,6 +38,13 @@ def test_template_gets_the_rows_tools(
     monkeypatch.setattr(SingleTurnAgentLoop, "ct_build_initial_tokens", build)
     monkeypatch.setattr(SingleTurnAgentLoop, "run", run)
     loop = ToolTemplateAgentLoop.__new__(ToolTemplateAgentLoop)
+    loop.rollout_config = SimpleNamespace(prompt_length=2)
     ids = asyncio.run(loop.run({}, raw_prompt=[], extra_info=extra_info))
     assert ids == [1, 2]
     assert seen == [tools]
+    loop.rollout_config.prompt_length = 1
+    if tools is None:  # verl's own lookout: it cuts such prompts off
+        assert asyncio.run(loop.run({}, raw_prompt=[], extra_info=extra_info)) == [1, 2]
+        return
+    with pytest.raises(ValueError, match=r"2 tokens with its tools, and data.max_prompt_length=1:"):
+        asyncio.run(loop.run({}, raw_prompt=[], extra_info=extra_info))

@@ -348,19 +348,26 @@ def test_conversation_without_a_user() -> None:
 
 def test_verls_hermes_parser() -> None:
     model = get_model("hermes")
-    messages = [call("write", text="a") + call("read"), "<tool_call>{</tool_call>"]
+    messages = [call("write", text="a") + call("read"), "<tool_call>{</tool_call>", "end"]
     output, _ = run(model, messages, make_row(["u"]), {"parser": "hermes"})
     assert "<tool_response>\nwrote a\n</tool_response>\n<tool_response>\na\n" in context_text(
         model, output
     )
-    # verl's parser passes over a block it cannot read: no call, so the turn ends.
-    assert (info(output)["calls"], info(output)["errors/malformed"]) == (2, 0)
+    # verl's parser passes over a block it cannot read; the turn does not end with it.
+    assert (info(output)["calls"], info(output)["errors/malformed"]) == (2, 1)
     assert output.reward_score == 1.0
 
 
-def test_unknown_parser() -> None:
+def test_unknown_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    def play(parser: str) -> None:
+        run(get_model("qwen3"), [], make_row(["u"]), {"parser": parser})
+
+    monkeypatch.delenv("VERL_USE_EXTERNAL_MODULES", raising=False)
+    with pytest.raises(ValueError, match=r"parser=hermse: no such .*did you mean hermes\?"):
+        play("hermse")
+    monkeypatch.setenv("VERL_USE_EXTERNAL_MODULES", "a_module_that_may_register_one")
     with pytest.raises(ValueError, match="Unknown tool parser: latin"):
-        run(get_model("qwen3"), [], make_row(["u"]), {"parser": "latin"})
+        play("latin")
 
 
 def test_script_is_played_to_its_end() -> None:

@@ -190,6 +190,13 @@ class LineParser(ToolParser):
         return text, [FunctionCall(name=n, tool_call_id=i, arguments=a) for n, i, a in lines]
 
 
+@pytest.fixture
+def own_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a user's run would name the module that registers it."""
+    monkeypatch.setenv("VERL_USE_EXTERNAL_MODULES", __name__)
+
+
+@pytest.mark.usefixtures("own_parser")
 @pytest.mark.parametrize(
     ("arguments", "observation"),
     [
@@ -214,6 +221,7 @@ def test_arguments_of_a_verl_parser(arguments: str, observation: str) -> None:
     assert stops == [model.tokenizer.convert_tokens_to_ids("</think>")]
 
 
+@pytest.mark.usefixtures("own_parser")
 def test_parser_that_trips_over_model_text() -> None:
     text, numbers = None, None
     model = get_model("hermes")
