@@ -81,7 +81,8 @@ TEMPLATES = {
     ),
     "gpt-oss": (  # one call of a message, as the published template does it
         "{%- for m in messages %}{%- if m.tool_calls %}{%- set f = m.tool_calls[0].function %}"
-        "{{- '<|start|>assistant to=functions.' + f.name + '<|channel|>commentary json<|message|>' }}"
+        "{{- '<|start|>assistant to=functions.' + f.name }}"
+        "{{- '<|channel|>commentary json<|message|>' }}"
         "{{- f.arguments | tojson + '<|call|>' }}{%- elif m.role == 'assistant' %}"
         "{{- '<|start|>assistant<|channel|>final<|message|>' + m.content + '<|return|>' }}"
         "{%- else %}{{- '<|start|>' + m.role + '<|message|>' + m.content + '<|end|>' }}"
