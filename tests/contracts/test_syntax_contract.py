@@ -1,7 +1,8 @@
-"""How calls are read from a message: our reader and every parser of verl's behind VerlReader."""
+"""How calls are read from a message: every syntax of ours, and every parser of verl's."""
 
 import asyncio
 import inspect
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
@@ -13,13 +14,16 @@ from templates import get_model
 from verl.experimental.agent_loop import tool_parser
 from verl.tools.schemas import OpenAIFunctionToolSchema
 
-from rest_verl.environments.syntax import (
+from rest_verl.integration.agent_loops.readers import (
+    MALFORMED,
+    Asked,
     Call,
     CallReader,
-    Reading,
-    RestReader,
+    SyntaxReader,
     VerlReader,
 )
+from rest_verl.integration.message_reader import PROMPT_TOKENS, MessageReader
+from rest_verl.syntax import ToolCall, get_syntax, syntax_names
 
 TOKENIZER = get_model("qwen3").tokenizer
 PARAMETERS = {
@@ -35,10 +39,11 @@ PARSERS = sorted(
     for name, cls in tool_parser.ToolParser._registry.items()
     if cls.__module__ == tool_parser.__name__  # not those of other tests
 )
-READERS = ["rest", *PARSERS]
+SYNTAXES = syntax_names()
+READERS = [*(("syntax", name) for name in SYNTAXES), *(("verl", name) for name in PARSERS)]
 
 CALLS = {
-    "rest": f'<tool_call>\n{{"name": "order_item", "parameters": {JSON}}}\n</tool_call>',
+    "toolrl": f'<tool_call>\n{{"name": "order_item", "parameters": {JSON}}}\n</tool_call>',
     "hermes": f'<tool_call>\n{{"name": "order_item", "arguments": {JSON}}}\n</tool_call>',
     "qwen3_coder": "<tool_call>\n<function=order_item>\n<parameter=n>\n2\n</parameter>\n"
     "<parameter=item>\ntea\n</parameter>\n</function>\n</tool_call>",
@@ -59,58 +64,87 @@ CALLS = {
     "</｜DSML｜invoke>\n</｜DSML｜tool_calls>",
     "gemma4": '<|tool_call>call:order_item{n:2,item:<|"|>tea<|"|>}<tool_call|>',
 }
-"""One call in each syntax."""
+"""One call in each syntax that verl has a parser of, and in ToolRL's."""
+CALL = ToolCall("order_item", ARGUMENTS, "functions.order_item:0")
+CALLS = {name: get_syntax(name).write([CALL]) for name in SYNTAXES} | CALLS
+UNTAGGED = {"llama3_json", "pythonic"}
+"""In which nothing may stand before a call."""
 
 
-def make_reader(name) -> CallReader:
+@cache
+def make_reader(kind, name) -> CallReader:
     """As the agent loop does it."""
-    if name == "rest":
-        return RestReader()
+    messages = MessageReader(TOKENIZER, get_syntax(name))
+    if kind == "syntax":
+        return SyntaxReader(messages)
     parser = tool_parser.ToolParser.get_tool_parser(name, TOKENIZER)
-    return VerlReader(parser, OpenAIFunctionToolSchema.model_validate)
+    return VerlReader(parser, OpenAIFunctionToolSchema.model_validate, messages)
 
 
-def read(reader, token_ids, *, think_is_open=False) -> Reading:
-    text = TOKENIZER.decode(token_ids, clean_up_tokenization_spaces=False)
-    return asyncio.run(
-        reader.read(token_ids, text, think_is_open=think_is_open, get_tools=lambda: TOOLS)
-    )
+def read(reader, token_ids, prompt="") -> Asked:
+    return asyncio.run(reader.read(token_ids, encode(prompt), lambda: TOOLS))
 
 
 def encode(text):
     return TOKENIZER.encode(text, add_special_tokens=False)
 
 
-@pytest.mark.parametrize("name", CALLS)
-def test_one_call(name):
-    reading = read(make_reader(name), encode(f"So be it.{CALLS[name]}"))
-    call_id = "functions.order_item:0" if name == "kimi" else None
-    assert reading == Reading([Call("order_item", ARGUMENTS, call_id)])
+@pytest.mark.parametrize(("kind", "name"), READERS)
+def test_one_call(kind, name):
+    before = "" if name in UNTAGGED else "So be it."
+    asked = read(make_reader(kind, name), encode(before + CALLS[name]))
+    ids = {"kimi": CALL.id, "mistral": CALL.id}
+    assert asked == Asked([Call("order_item", ARGUMENTS, ids.get(name))])
 
 
-@pytest.mark.parametrize("name", READERS)
-def test_plain_text_ends_the_turn(name):
+@pytest.mark.parametrize(("kind", "name"), READERS)
+def test_a_call_that_is_thought_of_is_none(kind, name):
+    syntax, reader = get_syntax(name), make_reader(kind, name)
+    opening, closing = (tag.decode() for tag in syntax.think)
+    thought = f"perhaps {CALLS[name].replace(closing, '')}"
+    asked = read(reader, encode(syntax.write([], "No.", think=thought)))
+    assert asked == Asked([])
+    asked = read(reader, encode(f"{opening}{thought}{closing}{CALLS[name]}"))
+    assert [call[:2] for call in asked.calls] == [("order_item", ARGUMENTS)]
+    if len(encode(opening)) < PROMPT_TOKENS:  # harmony's is long where it has no tokens of its own
+        assert read(reader, encode(thought), f"<|im_start|>assistant\n{opening}\n") == Asked([])
+
+
+@pytest.mark.parametrize(("kind", "name"), READERS)
+def test_plain_text_ends_the_turn(kind, name):
     for text in ("", "Two tea, then.", "if x < 3 and y > 4: {}"):
-        assert read(make_reader(name), encode(text)) == Reading([])
+        assert read(make_reader(kind, name), encode(text)) == Asked([])
 
 
-def keeps_its_promise(reading):
-    assert isinstance(reading, Reading)
-    assert not (reading.calls and reading.is_malformed)
-    for call in reading.calls:
+def keeps_its_promise(asked):
+    assert isinstance(asked, Asked)
+    assert not (asked.calls and asked.is_malformed)
+    for call in asked.calls:
         assert isinstance(call.name, str)
         assert call.arguments is None or type(call.arguments) is dict
+        assert call.id is None or isinstance(call.id, str)
 
 
-@pytest.mark.parametrize("name", READERS)
-def test_a_broken_message_never_raises(name):
-    reader, text = make_reader(name), CALLS.get(name, CALLS["hermes"])
+@pytest.mark.parametrize(("kind", "name"), READERS)
+def test_a_broken_message_never_raises(kind, name):
+    reader, text = make_reader(kind, name), CALLS[name]
     for cut in range(0, len(text), 3):
         keeps_its_promise(read(reader, encode(text[:cut])))
         keeps_its_promise(read(reader, encode(text[cut:])))
     for wrong in ("[", "}", "null", "\x00", "<", '"'):
         keeps_its_promise(read(reader, encode(text.replace("2", wrong))))
-    keeps_its_promise(read(reader, encode(text * 3), think_is_open=True))
+    keeps_its_promise(read(reader, encode(text * 3), "<think>\n"))
+
+
+@pytest.mark.parametrize("name", SYNTAXES)
+def test_half_a_call_is_never_run(name):
+    """Nor passed over: where the model began a call, it is told that it cannot be read."""
+    reader, text = make_reader("syntax", name), CALLS[name]
+    whole = read(reader, encode(text))
+    begun = text.index("order_item") + len("order_item") + 1
+    for cut in range(begun, len(text)):
+        asked = read(reader, encode(text[:cut]))
+        assert asked in (MALFORMED, whole), text[:cut]
 
 
 PIECES = sorted(
@@ -118,22 +152,23 @@ PIECES = sorted(
 )
 
 
-@pytest.mark.parametrize("name", READERS)
-@given(pieces=st.lists(st.sampled_from(PIECES), max_size=12), think_is_open=st.booleans())
+@pytest.mark.parametrize(("kind", "name"), READERS)
+@given(
+    pieces=st.lists(st.sampled_from(PIECES), max_size=12), prompt=st.sampled_from(["", "<think>"])
+)
 @settings(deadline=None, max_examples=25)
-def test_mixed_syntaxes_never_raise(name, pieces, think_is_open):
-    ids = encode("".join(pieces))
-    keeps_its_promise(read(make_reader(name), ids, think_is_open=think_is_open))
+def test_mixed_syntaxes_never_raise(kind, name, pieces, prompt):
+    keeps_its_promise(read(make_reader(kind, name), encode("".join(pieces)), prompt))
 
 
-@pytest.mark.parametrize("name", READERS)
-def test_every_reader_is_called_alike(name):
-    reader = make_reader(name)
+@pytest.mark.parametrize(("kind", "name"), READERS)
+def test_every_reader_is_called_alike(kind, name):
+    reader = make_reader(kind, name)
     ours, promised = (inspect.signature(r.read).parameters for r in (type(reader), CallReader))
     assert [(p.name, p.kind) for p in ours.values()] == [
         (p.name, p.kind) for p in promised.values()
     ]
-    assert isinstance(reader.stop_token_ids, tuple)
+    assert all(isinstance(id_, int) for id_ in reader.stop_ids)
 
 
 @pytest.mark.parametrize("name", PARSERS)
@@ -145,7 +180,7 @@ def test_every_parser_takes_verls_call(name):
 
 
 def test_registry_and_calls_of_verls_parsers():
-    assert set(CALLS) - {"rest"} <= set(PARSERS)
+    assert set(PARSERS) <= set(SYNTAXES)
     assert set(tool_parser.FunctionCall.model_fields) == {"name", "arguments", "tool_call_id"}
     with pytest.raises(ValueError, match="Unknown tool parser"):
         tool_parser.ToolParser.get_tool_parser("no such parser", TOKENIZER)
