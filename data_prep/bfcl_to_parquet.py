@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from model_option import LengthOption, ModelOption, check_lengths, load_model
 from tqdm import tqdm
 
 from rest_verl.data import (
@@ -29,6 +30,7 @@ from rest_verl.data import (
 from rest_verl.data.bfcl import package_release
 from rest_verl.data.bfcl_multi_turn import MultiTurnRow, multi_turn_row
 from rest_verl.data.bfcl_replay import replay_category
+from rest_verl.data.model_prompts import counts_by_category
 from rest_verl.data.parquet import BFCL_EXTRA_INFO, ENVIRONMENT_EXTRA_INFO, write_dataset
 
 
@@ -48,10 +50,13 @@ def main(
     prompt_style: Annotated[
         PromptStyle, typer.Option(help="How tools are shown and answers written.")
     ] = "toolrl",
+    model: ModelOption = None,
+    max_prompt_length: LengthOption = None,
     val_fraction: Annotated[float, typer.Option(help="Share of validation rows, in [0, 1).")] = 0.1,
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
 ) -> None:
     try:
+        asks = load_model(model, prompt_style, max_prompt_length)
         source = BfclSource.open(data_dir)
         asked = [name.strip() for option in categories or [] for name in option.split(",")]
         chosen = source.select(asked)
@@ -70,12 +75,13 @@ def main(
             }
         held_out = validation_keys((row.question_key for row in rows), val_fraction, seed)
         splits: dict[str, list[dict]] = {"train": [], "validation": []}
-        counts = {category: dict.fromkeys(splits, 0) for category in chosen}
         for index, row in enumerate(tqdm(rows, "build", unit="row", disable=None)):
             split = "validation" if row.question_key in held_out else "train"
             build = multi_turn_row if isinstance(row, MultiTurnRow) else verl_row
             splits[split].append(build(row, prompt_style, index=index, split=split))
-            counts[row.category][split] += 1
+        of_model = check_lengths(splits, asks, max_prompt_length)
+        none = {category: dict.fromkeys(splits, 0) for category in chosen}
+        counts = none | counts_by_category(splits)
         manifest: dict[str, Any] = {
             "source": {
                 "name": source.name,
@@ -84,6 +90,7 @@ def main(
                 "sha256": source.checksums(chosen),
             },
             "prompt_style": prompt_style,
+            **of_model,
             "seed": seed,
             "validation_fraction": val_fraction,
             "counts": counts,
@@ -106,7 +113,10 @@ def main(
         typer.echo(f"left out: {reason}")
     for row_id, names in not_offered.items():
         typer.echo(f"{row_id}: its answer calls {', '.join(names)}, not offered at that point")
-    typer.echo(f"BFCL {source.version}, {len(rows)} rows, written to {output_dir}")
+    for row_id, length in of_model.get("too_long", {}).items():
+        typer.echo(f"left out: {row_id}: {length} tokens in its prompt")
+    written = sum(map(len, splits.values()))
+    typer.echo(f"BFCL {source.version}, {written} rows, written to {output_dir}")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from model_option import LengthOption, ModelOption, check_lengths, load_model
 from tqdm import tqdm
 
 from rest_verl.data import (
@@ -33,6 +34,7 @@ from rest_verl.data import (
 )
 from rest_verl.data.bfcl import MULTI_TURN_CATEGORIES, package_release
 from rest_verl.data.bfcl_replay import CallsPerStep, replay_category
+from rest_verl.data.model_prompts import counts_by_category
 from rest_verl.data.parquet import BFCL_EXTRA_INFO, write_dataset
 
 
@@ -53,6 +55,8 @@ def main(
     prompt_style: Annotated[
         PromptStyle, typer.Option(help="How tools and history are shown and answers written.")
     ] = "toolrl",
+    model: ModelOption = None,
+    max_prompt_length: LengthOption = None,
     calls_per_step: Annotated[
         CallsPerStep, typer.Option(help="Of a turn of BFCL: one call a step, or all of them.")
     ] = "one",
@@ -67,6 +71,8 @@ def main(
     try:
         if bool(bfcl) == bool(input_file):
             raise ValueError("name either --bfcl or --input")
+        asks = load_model(model, prompt_style, max_prompt_length)
+        syntax = asks.syntax if asks and asks.syntax else "hermes"
         left_out: dict[str, str] = {}
         if input_file:
             if data_dir:
@@ -79,22 +85,22 @@ def main(
             dialogues, left_out, source = _from_bfcl(asked, data_dir, calls_per_step)
         held_out = validation_keys((d.split_key for d in dialogues), val_fraction, seed)
         splits: dict[str, list[dict]] = {"train": [], "validation": []}
-        counts: dict[str, dict[str, int]] = {}
         index = 0
         for dialogue in tqdm(dialogues, "build", unit="dialogue", disable=None):
             split = "validation" if dialogue.split_key in held_out else "train"
-            count = counts.setdefault(dialogue.category, dict.fromkeys(splits, 0))
-            for step in split_steps(dialogue, prompt_style):
+            for step in split_steps(dialogue, prompt_style, syntax=syntax):
                 if step.wants_calls or not calls_only:
                     row = step_row(dialogue, step, prompt_style, index=index, split=split)
                     splits[split].append(row)
-                    count[split] += 1
                     index += 1
         if not index:
             raise ValueError("no step is left to write")
+        of_model = check_lengths(splits, asks, max_prompt_length)
+        counts = counts_by_category(splits)
         manifest = {
             "source": source,
             "prompt_style": prompt_style,
+            **of_model,
             "calls_only": calls_only,
             "seed": seed,
             "validation_fraction": val_fraction,
@@ -109,7 +115,10 @@ def main(
         typer.echo(f"{category:24}{count['train']:6} train{count['validation']:6} validation")
     for reason in left_out.values():
         typer.echo(f"left out: {reason}")
-    typer.echo(f"{index} steps of {len(dialogues)} dialogues, written to {output_dir}")
+    for row_id, length in of_model.get("too_long", {}).items():
+        typer.echo(f"left out: {row_id}: {length} tokens in its prompt")
+    written = sum(map(len, splits.values()))
+    typer.echo(f"{written} steps of {len(dialogues)} dialogues, written to {output_dir}")
 
 
 def _from_bfcl(
