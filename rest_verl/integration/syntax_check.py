@@ -65,7 +65,8 @@ def asked_in_files(files: Iterable[Path]) -> set[str] | None:
     asked: set[str] = set()
     for file in files:
         try:
-            schema = pq.read_schema(file)
+            parquet = pq.ParquetFile(file)  # unlike read_table, it keeps nested columns nested
+            schema = parquet.schema_arrow
             present = [
                 name
                 for name in _COLUMNS
@@ -73,7 +74,7 @@ def asked_in_files(files: Iterable[Path]) -> set[str] | None:
                 and schema.field(top).type.num_fields
                 and schema.field(top).type.get_field_index(name.partition(".")[2]) >= 0
             ]
-            rows = pq.read_table(file, columns=present).to_pylist() if present else [{}]
+            rows = parquet.read(columns=present).to_pylist() if present else [{}]
         except (OSError, ArrowException):
             return None
         asked |= {
