@@ -195,7 +195,8 @@ class RegionLabeler:
         runs = list(pairwise(decoded.run_offset))
         scan, text = self.syntax.scan, decoded.text
         for run, is_open in zip(np.flatnonzero(is_read).tolist(), think_is_open, strict=True):
-            scan(text, *runs[run], outline, is_open)
+            start, end = runs[run]
+            scan(text, start, end, outline, is_open)
         region_M = _token_regions(outline, decoded.offset)
         region_N = np.repeat(region_M, np.diff(decoded.position_M, append=len(ids_N)))
         region_N[marked[meaning & _PADS > 0]] = TEXT

@@ -61,7 +61,7 @@ def asked_syntax(extra_info: Any, ground_truth: Any = None) -> str:
 def asked_syntaxes(dataset: Any) -> set[str] | None:
     """What the rows of a data set of verl's ask for, as `asked_syntax` says it; None if it is of
     another kind, and each row has to be looked at."""
-    frame = getattr(dataset, "dataframe", None)
+    frame: Any = getattr(dataset, "dataframe", None)
     names = getattr(frame, "column_names", None)
     if names is None:
         return None

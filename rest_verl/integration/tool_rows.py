@@ -49,7 +49,7 @@ class ToolRowsDataset(RLHFDataset):
             "data.filter_overlong_prompts=True to drop them"
         )
 
-    def _length(self, messages: Any, tools: list[dict[str, Any]]) -> int:
+    def _length(self, messages: Any, tools: Any) -> int:
         ids = self.tokenizer.apply_chat_template(
             messages,
             tools=tools,

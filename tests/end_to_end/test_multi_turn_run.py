@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from recipes.own_tools.conversations import shop_conversations
-from rest_verl.data import split_steps, step_row
+from rest_verl.data import environment_row, split_steps, step_row
 from rest_verl.data.parquet import ENVIRONMENT_EXTRA_INFO, write_dataset
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +50,8 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     }
     # Half a batch ahead: its conversations go on across a weight update.
     ahead = ["+trainer_mode=colocate_async", "trainer.v1.colocate_async.num_warmup_batches=0.5"]
-    mode = [*ahead, f"data.train_files=[{write_steps(output)}]"] if is_shop else []
+    own = [f"data.train_files={write_rows(output)}", "data.shuffle=false"]
+    mode = [*ahead, *own] if is_shop else []
     done = subprocess.run(
         ["bash", str(SCRIPT), *SMALL, *mode], env=environment, capture_output=True, text=True
     )
@@ -58,15 +59,18 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     return output
 
 
-def write_steps(folder: Path) -> str:
-    """The shop's rows, and as many of single turns, as a list of files."""
-    rows = [
-        step_row(visit.dialogue, step, "chat_template", index=index, split="train")
-        for index, visit in enumerate(shop_conversations()[:112])
-        for step in list(split_steps(visit.dialogue, "chat_template", syntax="qwen3_coder"))[:1]
-    ]
-    write_dataset(folder / "steps", {"train": rows}, ENVIRONMENT_EXTRA_INFO, {})
-    return f"{start_folder('shop')}/data/train.parquet,{folder}/steps/train.parquet"
+def write_rows(folder: Path) -> str:
+    """The shop's tasks and, in turns with them, single turns; as a list of files."""
+    rows = []
+    for index, visit in enumerate(shop_conversations()[:16]):
+        dialogue = visit.dialogue
+        first, *_ = split_steps(dialogue, "chat_template", syntax="qwen3_coder")
+        about = {"index": index, "split": "train"}
+        origin = {"id": dialogue.id, "category": "shop", "version": "", "data_source": "shop"}
+        rows.append(environment_row("shop", visit.task, "chat_template", **about, **origin))
+        rows.append(step_row(dialogue, first, "chat_template", **about))
+    write_dataset(folder / "rows", {"train": rows}, ENVIRONMENT_EXTRA_INFO, {})
+    return f"[{folder}/rows/train.parquet]"
 
 
 def start_folder(tasks: str) -> Path:

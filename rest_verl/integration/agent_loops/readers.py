@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
 from rest_verl.integration.message_reader import MessageReader
 from rest_verl.syntax.json_values import read_object
 from rest_verl.syntax.outline import Outline
@@ -102,7 +104,7 @@ class VerlReader:
     def _after_thought(self, token_ids: list[int], think_is_open: bool) -> list[int]:
         """The ids from behind the last thought on; none if it never closes."""
         vocabulary = self.messages.vocabulary
-        text, offset = vocabulary.decode(vocabulary.clip(token_ids))
+        text, offset = vocabulary.decode(vocabulary.clip(np.asarray(token_ids)))
         outline = Outline()
         self.messages.syntax.scan(text, 0, len(text), outline, think_is_open)
         if THINK not in outline.regions:

@@ -149,7 +149,9 @@ class ToolEnvironmentLoop(AgentLoopBase):
         deterministic = self.rollout_config.get("full_determinism", False)
         request_id = f"det-{priority}" if deterministic else uuid4().hex
         request = {"request_id": request_id, "priority": priority}
-        ends = {self.template.end_id, *messages.vocabulary.end_ids, *reader.stop_ids} - {None}
+        ends = {*messages.vocabulary.end_ids, *reader.stop_ids}
+        if self.template.end_id is not None:
+            ends.add(self.template.end_id)
         return _Rollout(
             row=row,
             environment=environment,
