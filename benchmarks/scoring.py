@@ -25,7 +25,7 @@ from rest_verl.environments.bfcl_task import BfclTask, parse_call
 from rest_verl.evaluation.bfcl.multi_turn import score_multi_turn
 from rest_verl.evaluation.bfcl.single_turn import score_single_turn
 from rest_verl.evaluation.verdict import Verdict
-from rest_verl.syntax.tool_calls import parse_response
+from rest_verl.syntax import get_syntax
 
 Calls = list[dict[str, Any]]
 
@@ -33,8 +33,8 @@ Calls = list[dict[str, Any]]
 def right_calls(row: BfclRow) -> Calls:
     if row.expect == "any_call":
         return [{"name": row.functions[0]["name"], "arguments": {}}]
-    read = parse_response(reference_answer(row, "chat_template", "")).calls
-    return [{"name": name, "arguments": arguments} for name, arguments in read]
+    read = get_syntax("hermes").read(reference_answer(row, "chat_template", "")).calls
+    return [{"name": call.name, "arguments": call.arguments} for call in read]
 
 
 def wrong_calls(row: BfclRow) -> Calls:

@@ -20,10 +20,11 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from rest_verl.algorithm.loss import rest_policy_loss
 from rest_verl.algorithm.regions import RegionLabeler
 from rest_verl.algorithm.weighting import ReSTConfig, token_weights
-from rest_verl.syntax.tool_calls import CALL_CLOSE, CALL_OPEN, THINK_CLOSE, THINK_OPEN
 
 TOKENS_A_CALL = 700  # of a response: three calls in 2,048 tokens
 REST_PHASES = ("pad", "label", "weigh", "column")
+TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>")
+THINK_OPEN, THINK_CLOSE, CALL_OPEN, CALL_CLOSE = TAGS
 OTHER_PHASES = ("old_log_prob", "update_actor", "optimizer")
 
 
@@ -109,18 +110,17 @@ class Batch:
 
 def train_tokenizer(maker: TextMaker, vocab_size: int) -> PreTrainedTokenizerFast:
     """Byte-level BPE in which, as in Qwen3's, each tag is a token of its own."""
-    tags = (THINK_OPEN, THINK_CLOSE, CALL_OPEN, CALL_CLOSE)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size - len(tags),
+        vocab_size=vocab_size - len(TAGS),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         special_tokens=["<|im_end|>"],
         show_progress=False,
     )
     tokenizer.train_from_iterator((maker.response(400, 3) for _ in range(400)), trainer)
-    tokenizer.add_tokens([AddedToken(tag, normalized=False) for tag in tags])
+    tokenizer.add_tokens([AddedToken(tag, normalized=False) for tag in TAGS])
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>")
 
 

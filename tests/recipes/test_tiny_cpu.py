@@ -24,7 +24,7 @@ from recipes.tiny_cpu.summarize import (
 )
 from recipes.tiny_cpu.warm_start import encode, warm_start
 from rest_verl.rewards import tool_call_reward
-from rest_verl.syntax.tool_calls import parse_response
+from rest_verl.syntax import get_syntax
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ def test_renamed_tools_keep_their_parameters_and_their_answer(tasks):
             assert answer == task.answer
             continue
         renamed += 1
-        for call in parse_response(answer).calls:
+        for call in get_syntax("toolrl").read(answer).calls:
             assert f"\n{call.name}(" in system
         strip = {re.sub(r"^[^(]*", "", line) for line in system.split("\n")[1:]}
         assert strip == {

@@ -7,11 +7,11 @@ import pytest
 from recipes.own_tools.conversations import shop_conversations
 from recipes.own_tools.shop import Shop
 from recipes.tiny_multi_turn.conversations import bfcl_conversations
-from recipes.tiny_multi_turn.prepare import STYLE, whole
+from recipes.tiny_multi_turn.prepare import STYLES, whole
 from recipes.tiny_multi_turn.summarize import longest_conversation, summarise
 from rest_verl.data import environment_row
 from rest_verl.environments.base import make_environment
-from rest_verl.syntax.tool_calls import parse_response
+from rest_verl.syntax import get_syntax
 
 TASK = {
     "stock": {"lamp": 3},
@@ -61,15 +61,20 @@ def test_every_visit_can_be_served() -> None:
         assert shop.score() == 1.0
 
 
-def test_lessons_begin_as_rollouts_do() -> None:
+@pytest.mark.parametrize("syntax", STYLES)
+def test_lessons_begin_as_rollouts_do(syntax: str) -> None:
     pytest.importorskip("bfcl_eval", reason="the tasks are BFCL's")
     conversations = [*shop_conversations()[:5], *bfcl_conversations()[:20]]
     for conversation in conversations:
-        lesson = whole(conversation.dialogue)
+        lesson = whole(conversation.dialogue, syntax)
+        tools = conversation.dialogue.tools
+        if STYLES[syntax] == "chat_template":  # which shows the names of the tools
+            shown = lesson.pop(0)
+            assert all(tool["function"]["name"] in shown["content"] for tool in tools)
         row = environment_row(
             conversation.environment,
             conversation.task,
-            STYLE,
+            STYLES[syntax],
             index=0,
             id="x",
             category="x",
@@ -77,10 +82,12 @@ def test_lessons_begin_as_rollouts_do() -> None:
             version="",
             data_source="x",
         )
-        assert lesson[:2] == row["prompt"]
+        assert lesson[: len(row["prompt"])] == row["prompt"]
         said = [m["content"] for m in lesson if m["role"] == "assistant"]
         expected = [m.calls for m in conversation.dialogue.messages if m.role == "assistant"]
-        assert [tuple(parse_response(text).calls) for text in said] == expected
+        read = [get_syntax(syntax).read(text, tools=tools) for text in said]
+        assert all(reading.well_formed for reading in read)
+        assert [tuple(reading.calls) for reading in read] == expected
 
 
 def test_variants_of_a_conversation_share_a_split() -> None:
