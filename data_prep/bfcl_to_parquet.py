@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from model_option import LengthOption, ModelOption, check_lengths, load_model
 from tqdm import tqdm
 
 from rest_verl.data import (
@@ -30,8 +29,9 @@ from rest_verl.data import (
 from rest_verl.data.bfcl import package_release
 from rest_verl.data.bfcl_multi_turn import MultiTurnRow, multi_turn_row
 from rest_verl.data.bfcl_replay import replay_category
-from rest_verl.data.model_prompts import counts_by_category
+from rest_verl.data.model_prompts import counts_by_category, leave_out_long
 from rest_verl.data.parquet import BFCL_EXTRA_INFO, ENVIRONMENT_EXTRA_INFO, write_dataset
+from rest_verl.integration.data_model import load_data_model
 
 
 def main(
@@ -50,13 +50,22 @@ def main(
     prompt_style: Annotated[
         PromptStyle, typer.Option(help="How tools are shown and answers written.")
     ] = "toolrl",
-    model: ModelOption = None,
-    max_prompt_length: LengthOption = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the model, for its tokenizer: with chat_template, answers are written "
+            "as its chat template writes them."
+        ),
+    ] = None,
+    max_prompt_length: Annotated[
+        int | None,
+        typer.Option(help="Leave out prompts, tools included, of more tokens; needs --model."),
+    ] = None,
     val_fraction: Annotated[float, typer.Option(help="Share of validation rows, in [0, 1).")] = 0.1,
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
 ) -> None:
     try:
-        asks = load_model(model, prompt_style, max_prompt_length)
+        asks = load_data_model(model, prompt_style, max_prompt_length)
         source = BfclSource.open(data_dir)
         asked = [name.strip() for option in categories or [] for name in option.split(",")]
         chosen = source.select(asked)
@@ -79,7 +88,12 @@ def main(
             split = "validation" if row.question_key in held_out else "train"
             build = multi_turn_row if isinstance(row, MultiTurnRow) else verl_row
             splits[split].append(build(row, prompt_style, index=index, split=split))
-        of_model = check_lengths(splits, asks, max_prompt_length)
+        of_model: dict[str, Any] = {}
+        if asks:
+            of_model["syntax"] = asks.syntax or "toolrl"
+        if asks and max_prompt_length is not None:
+            too_long = leave_out_long(splits, asks.tokenizer, max_prompt_length)
+            of_model |= {"max_prompt_length": max_prompt_length, "too_long": too_long}
         none = {category: dict.fromkeys(splits, 0) for category in chosen}
         counts = none | counts_by_category(splits)
         manifest: dict[str, Any] = {

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from model_option import LengthOption, ModelOption, check_lengths, load_model
 from tqdm import tqdm
 
 from rest_verl.data import (
@@ -34,8 +33,9 @@ from rest_verl.data import (
 )
 from rest_verl.data.bfcl import MULTI_TURN_CATEGORIES, package_release
 from rest_verl.data.bfcl_replay import CallsPerStep, replay_category
-from rest_verl.data.model_prompts import counts_by_category
+from rest_verl.data.model_prompts import counts_by_category, leave_out_long
 from rest_verl.data.parquet import BFCL_EXTRA_INFO, write_dataset
+from rest_verl.integration.data_model import load_data_model
 
 
 def main(
@@ -55,8 +55,17 @@ def main(
     prompt_style: Annotated[
         PromptStyle, typer.Option(help="How tools and history are shown and answers written.")
     ] = "toolrl",
-    model: ModelOption = None,
-    max_prompt_length: LengthOption = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the model, for its tokenizer: with chat_template, answers are written "
+            "as its chat template writes them."
+        ),
+    ] = None,
+    max_prompt_length: Annotated[
+        int | None,
+        typer.Option(help="Leave out prompts, tools included, of more tokens; needs --model."),
+    ] = None,
     calls_per_step: Annotated[
         CallsPerStep, typer.Option(help="Of a turn of BFCL: one call a step, or all of them.")
     ] = "one",
@@ -71,7 +80,7 @@ def main(
     try:
         if bool(bfcl) == bool(input_file):
             raise ValueError("name either --bfcl or --input")
-        asks = load_model(model, prompt_style, max_prompt_length)
+        asks = load_data_model(model, prompt_style, max_prompt_length)
         syntax = asks.syntax if asks and asks.syntax else "hermes"
         left_out: dict[str, str] = {}
         if input_file:
@@ -95,7 +104,12 @@ def main(
                     index += 1
         if not index:
             raise ValueError("no step is left to write")
-        of_model = check_lengths(splits, asks, max_prompt_length)
+        of_model: dict[str, Any] = {}
+        if asks:
+            of_model["syntax"] = asks.syntax or "toolrl"
+        if asks and max_prompt_length is not None:
+            too_long = leave_out_long(splits, asks.tokenizer, max_prompt_length)
+            of_model |= {"max_prompt_length": max_prompt_length, "too_long": too_long}
         counts = counts_by_category(splits)
         manifest = {
             "source": source,

@@ -21,13 +21,19 @@ def prompt_length(row: Mapping[str, Any], tokenizer: Any) -> int:
 def leave_out_long(
     splits: Mapping[str, list[dict[str, Any]]], tokenizer: Any, longest: int
 ) -> dict[str, int]:
-    """Takes the rows with longer prompts out of `splits`; their ids and lengths."""
+    """Takes the rows with longer prompts out of `splits`; their ids and lengths.
+
+    Raises:
+        ValueError: no row is left.
+    """
     too_long: dict[str, int] = {}
     for rows in splits.values():
         lengths = [prompt_length(row, tokenizer) for row in rows]
         measured = list(zip(rows, lengths, strict=True))
         too_long |= {row["extra_info"]["id"]: n for row, n in measured if n > longest}
         rows[:] = [row for row, length in measured if length <= longest]
+    if not any(splits.values()):
+        raise ValueError(f"no prompt has at most {longest} tokens; raise --max-prompt-length")
     return too_long
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from rest_verl.algorithm.regions import RegionLabeler
-from rest_verl.syntax.reading import foreign_syntax
+from rest_verl.syntax import read_message
 
 FEW = 0.01
 """Share of the tokens that are names or arguments below which answers are looked at."""
@@ -37,7 +37,7 @@ def foreign_calls_warning(answers: Iterable[tuple[RegionLabeler, np.ndarray]]) -
     for labeler, ids in list(answers)[:LOOKED_AT]:
         vocabulary = labeler.vocabulary
         text = vocabulary.decode(vocabulary.clip(ids))[0]
-        found[foreign_syntax(labeler.syntax, text)] += 1
+        found[read_message(labeler.syntax, text).foreign] += 1
         own.add(labeler.syntax.name)
         count += 1
     del found[""]

@@ -95,7 +95,7 @@ class RowLabeler:
         if self._only is not None:
             return [self._only] * len(sampled)
         infos, models = (
-            sampled[name].tolist() if name in sampled else [None] * len(sampled) for name in _ROWS
+            sampled.get(name).tolist() if name in sampled else [None] * len(sampled) for name in _ROWS
         )
         return [
             asked_syntax(info, (model or {}).get("ground_truth"))

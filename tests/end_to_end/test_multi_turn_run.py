@@ -127,7 +127,8 @@ def test_every_step_logs_the_conversations(run: Path) -> None:
     for record in steps:
         assert {f"reward/{name}/mean" for name in [*names, "limit/response_length"]} <= set(record)
         assert record["reward/steps/mean"] >= record["reward/turns/mean"] >= 1
-        assert 0 <= record["reward/total/mean"] <= 1
+        assert 0 <= record["reward/official/mean"] <= 1
+        assert record["reward/calls/mean"] > 0
         assert record["rest/token_share/args"] > 0
         assert record["rest/token_share/name"] > 0
     log = (run / "train.log").read_text()

@@ -64,6 +64,7 @@ TABLE = {
     ),
     "rest-verl report *": How(Kind.RUN),
     "rest-verl view *": How(Kind.RUN),
+    "*rest-verl view *--syntax *": How(Kind.COVERED, "tests/syntax/test_your_syntax.py::test_view"),
 }
 
 
