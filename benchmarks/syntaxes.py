@@ -6,7 +6,7 @@
 A usual answer is 2,048 tokens, about 7/10 of them thought, with three calls; a full one is calls
 throughout. Answers are written by each syntax from the same made-up thoughts and calls, and
 tokenised by Qwen3's tokenizer. With --baseline the same ids are labelled in turns by the labeler of
-the other checkout, which knows `toolrl` and `hermes` only.
+the other checkout, and the labels compared, for `toolrl` and `hermes`, which it knows.
 
 Shape letters: B responses, T response tokens (padded).
 """
@@ -14,6 +14,7 @@ Shape letters: B responses, T response tokens (padded).
 from __future__ import annotations
 
 import argparse
+import hashlib
 import statistics
 import subprocess
 import sys
@@ -37,13 +38,14 @@ KINDS = ("usual", "full")
 OLD = ("toolrl", "hermes")
 
 _BASELINE = """\
-import statistics, sys, time
+import hashlib, sys, time
 import numpy as np
 from transformers import AutoTokenizer
 from rest_verl.algorithm.regions import RegionLabeler
 batch = np.load(sys.argv[2])
 labeler = RegionLabeler(AutoTokenizer.from_pretrained(sys.argv[1]))
-labeler.label_batch(batch["ids"], batch["mask"])
+regions = labeler.label_batch(batch["ids"], batch["mask"])
+print(hashlib.sha256(regions.tobytes()).hexdigest(), flush=True)
 for line in sys.stdin:
     start = time.perf_counter()
     labeler.label_batch(batch["ids"], batch["mask"])
@@ -95,8 +97,13 @@ class Baseline:
             text=True,
         )
 
+        assert self._process.stdout
+        self.digest = self._process.stdout.readline().strip()
+        """Of its labels."""
+
     def seconds(self) -> float:
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         self._process.stdin.write("\n")
         self._process.stdin.flush()
         return float(self._process.stdout.readline())
@@ -135,6 +142,8 @@ def measure(
     }
     if baseline:
         baseline.close()
+        own = hashlib.sha256(regions_BT.tobytes()).hexdigest()
+        result["labels_as_before"] = own == baseline.digest
         result["baseline_label_ms_per_row"] = 1e3 * statistics.median(baseline_s) / ROWS
     return result
 
@@ -161,9 +170,11 @@ def main() -> None:
     for row in rows:
         before = row.get("baseline_label_ms_per_row")
         shown = "" if before is None else f"{before:.4f}"
+        note = "" if before is None else f"  labels as before: {row['labels_as_before']}"
         print(
             f"{row['syntax']:14}{row['kind']:8}{row['tokens_mean']:8.0f}"
             f"{row['label_ms_per_row']:10.4f}{shown:>10}{row['read_ms_per_row']:10.4f}"
+            f"{note}"
         )
     print(f"\nwritten to {options.output}")
 

@@ -14,6 +14,7 @@ from templates import get_model
 from verl.experimental.agent_loop import tool_parser
 from verl.tools.schemas import OpenAIFunctionToolSchema
 
+from rest_verl.integration.agent_loops.options import VERL_PARSERS
 from rest_verl.integration.agent_loops.readers import (
     MALFORMED,
     Asked,
@@ -181,6 +182,7 @@ def test_every_parser_takes_verls_call(name):
 
 def test_registry_and_calls_of_verls_parsers():
     assert set(PARSERS) <= set(SYNTAXES)
+    assert sorted(VERL_PARSERS) == PARSERS
     assert set(tool_parser.FunctionCall.model_fields) == {"name", "arguments", "tool_call_id"}
     with pytest.raises(ValueError, match="Unknown tool parser"):
         tool_parser.ToolParser.get_tool_parser("no such parser", TOKENIZER)

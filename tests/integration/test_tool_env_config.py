@@ -5,6 +5,7 @@ from dataclasses import fields
 import pytest
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
 
 from rest_verl.integration.agent_loops.options import (
     ToolEnvironmentOptions,
@@ -54,3 +55,13 @@ def test_a_wrong_option_is_refused_before_anything_starts(composed, override, me
     # Without "+" Hydra itself would refuse an unknown key, with advice that does not help.
     with pytest.raises(ReSTConfigError, match=message):
         check_arguments([f"{path}.{override}", "trainer.v1.trainer_mode=rest_sync"])
+
+
+def test_a_parser_that_verl_does_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = "actor_rollout_ref.rollout.custom.rest_tool_env"
+    options = OmegaConf.from_dotlist([f"{path}.parser=qwen3_codr"])
+    monkeypatch.delenv("VERL_USE_EXTERNAL_MODULES", raising=False)
+    with pytest.raises(ValueError, match="no such tool parser; did you mean qwen3_coder"):
+        tool_environment_options(options)
+    monkeypatch.setenv("VERL_USE_EXTERNAL_MODULES", "mine")  # it may register one
+    assert tool_environment_options(options).parser == "qwen3_codr"
