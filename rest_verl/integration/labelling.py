@@ -94,9 +94,8 @@ class RowLabeler:
     def _asked(self, sampled: TensorDict) -> list[str]:
         if self._only is not None:
             return [self._only] * len(sampled)
-        infos, models = (
-            sampled.get(name).tolist() if name in sampled else [None] * len(sampled) for name in _ROWS
-        )
+        rows = {name: sampled.get(name).tolist() for name in _ROWS if name in sampled}
+        infos, models = (rows.get(name, [None] * len(sampled)) for name in _ROWS)
         return [
             asked_syntax(info, (model or {}).get("ground_truth"))
             for info, model in zip(infos, models, strict=True)

@@ -26,6 +26,7 @@ from rest_verl.algorithm.regions import Region
 from rest_verl.algorithm.weighting import ReSTConfig
 from rest_verl.integration import trainer as module
 from rest_verl.integration.labelling import BackgroundLabels
+from rest_verl.syntax import ToolCall, get_syntax
 
 OFFICIAL = ReSTConfig.preset("official")
 
@@ -224,3 +225,23 @@ def test_outputs_of_one_session_are_labelled_each_by_itself(monkeypatch):
     assert one == other == pytest.approx(by_hand(CALL_REGIONS, [1] * len(CALL)))
     cut_parts = [*THOUGHT_REGIONS, (Region.FORMAT, CALL[:20])]
     assert cut == pytest.approx(by_hand(cut_parts, [1] * len(first)))
+
+
+FOREIGN = get_syntax("seed").write([ToolCall("f", {"x": 1})])
+
+
+@pytest.mark.parametrize(("rows", "warns"), [([FOREIGN, "no"], True), (["no"], False)])
+def test_the_first_step_warns_of_calls_in_another_syntax(monkeypatch, capsys, rows, warns):
+    trainer = Trainer(OFFICIAL)
+    for _ in range(2):
+        queue = rows_of(monkeypatch, **dict(zip("ab", rows, strict=False)))
+        trainer._compute_old_log_prob(batch_of(queue.keys), metrics={})
+        trainer._compute_advantage(batch_of(queue.keys), {})
+    said = capsys.readouterr().out
+    assert said.count("answers hold calls in the syntax seed") == warns
+
+
+def test_no_warning_where_there_are_calls_of_its_own(monkeypatch, capsys):
+    queue, trainer = rows_of(monkeypatch, a=FOREIGN, b=CALL), Trainer(OFFICIAL)
+    trainer._compute_advantage(batch_of(queue.keys), {})
+    assert "WARNING" not in capsys.readouterr().out
