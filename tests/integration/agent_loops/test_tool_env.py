@@ -234,6 +234,27 @@ def test_tools_in_the_prompt_are_not_shown_again() -> None:
     assert "find" not in context_text(model, output)
 
 
+@pytest.mark.parametrize("name", ["llama3", "hermes"])
+def test_a_row_that_asks_for_no_syntax_is_read_by_the_models_own(name: str) -> None:
+    bare = json.dumps({"name": "write", "parameters": {"text": "a"}})
+    tagged = call("write", text="a")
+    own, other = (bare, tagged) if name == "llama3" else (tagged, bare)
+    row = make_row(["u"], prompt_style="chat_template")
+    output, _ = run(get_model(name), [own, other, "end"], row)
+    # the other is a call all the same, of which the model is told that it cannot be read
+    assert (info(output)["calls"], info(output)["errors/malformed"]) == (1, 1)
+
+
+def test_a_row_is_read_by_the_syntax_that_it_names() -> None:
+    row = make_row(["u"], prompt_style="chat_template")
+    row["extra_info"]["syntax"] = "seed"
+    text = (
+        "<seed:tool_call><function=write><parameter=text>1</parameter></function></seed:tool_call>"
+    )
+    output, _ = run(get_model("qwen3"), [text, "end"], row)
+    assert "wrote 1" in context_text(get_model("qwen3"), output)  # text, says the tool's schema
+
+
 def test_options_change_every_task() -> None:
     output, _ = run(get_model("qwen3"), ["a"], make_row(["u", "v"]), {"task": {"users": ["only"]}})
     assert info(output)["turns"] == 1
