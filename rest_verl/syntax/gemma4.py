@@ -22,7 +22,19 @@ from rest_verl.syntax.registry import register_syntax
 _HEAD = compile_bytes(rb"~call:~([^\s<{}]*)~(\{)?")
 _COMMAS = compile_bytes(rb"[ \t\n\r,]*(\})?")
 _COLON = compile_bytes(rb"~:~")
-_KEY = compile_bytes(rb'(<\|"\|>)|[^:,<\[\]{}\s]+(?:[ \t\n\r]+[^:,<\[\]{}\s]+)*')
+_WORDS = rb"[^:,<\[\]{}\s]+(?:[ \t\n\r]+[^:,<\[\]{}\s]+)*"
+_KEY = compile_bytes(rb'(<\|"\|>)|' + _WORDS)
+# The argument that models nearly always write, as a short cut: a plain key, then a string without
+# `<`, a word, or brackets nested at most twice. It must agree with what the other patterns and
+# `GemmaExtent` make of the same text.
+_STRING = rb'<\|"\|>[^<]*<\|"\|>'
+_INNER = rb"[^<\[\]{}]*(?:%b[^<\[\]{}]*)*" % _STRING
+_BRACKETED = rb"[\[{]INNER(?:[\[{]INNER[\]}]INNER)*[\]}]".replace(b"INNER", _INNER)
+_PLAIN_ARGUMENT = compile_bytes(
+    rb"[ \t\n\r,]*(%b)~:~(%b|[^,<\[\]{}\s]+(?![^,<\[\]{}])|%b)(?:[ \t\n\r,]*(\}))?"
+    % (_WORDS, _STRING, _BRACKETED)
+)
+_PLAIN_ARGUMENT_REGIONS = (ARGS, FORMAT, ARGS, FORMAT)
 
 
 class _Found(NamedTuple):
@@ -49,8 +61,8 @@ class Gemma4(Syntax):
         head = _HEAD.match(text, position, end)
         closed = False
         if head is not None:
-            outline.mark(head.start(1), NAME)
-            outline.mark(head.end(1), FORMAT)
+            outline.starts += head.span(1)
+            outline.regions += (NAME, FORMAT)
             position = head.end()
             if head[2]:
                 position, closed = self._scan_arguments(text, position, end, outline)
@@ -58,6 +70,8 @@ class Gemma4(Syntax):
             assert head is not None
             found = _Found(slice(*head.span(1)), slice(head.start(2), position))
             outline.found.append(found)
+            if text.startswith(b"<tool_call|>", position, end):  # as nearly always
+                return position
             position = skip(SPACE, text, position, end)
         tag = self._tag.search(text, position, end)
         calls_end = end if tag is None else tag.start()
@@ -73,6 +87,12 @@ class Gemma4(Syntax):
         was read."""
         mark = outline.mark
         while True:
+            while plain := _PLAIN_ARGUMENT.match(text, position, end):
+                outline.starts += plain.span(1) + plain.span(2)
+                outline.regions += _PLAIN_ARGUMENT_REGIONS
+                position = plain.end()
+                if plain[3]:
+                    return position, True
             commas = _COMMAS.match(text, position, end)
             assert commas is not None
             position = commas.end()

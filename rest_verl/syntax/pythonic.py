@@ -34,13 +34,23 @@ _KEY = compile_bytes(rb"~(?:(" + _IDENTIFIER + rb")~=~)?")
 _AFTER_VALUE = compile_bytes(rb"~(?:,~(\)?)|(\)))")
 _FLAT = compile_bytes(rb"""[^'"\[\](){},]*""")
 _STRING = compile_bytes(rb"""'[^'\\]*(?:\\.[^'\\]*)*'?|"[^"\\]*(?:\\.[^"\\]*)*"?""")
+# The argument that models nearly always write, as a short cut: a name, then one string or word, or
+# brackets nested at most twice. It must agree with what the other patterns make of the same text.
+_CLOSED = rb"""'[^'\\]*(?:\\.[^'\\]*)*'|"[^"\\]*(?:\\.[^"\\]*)*\""""
+_INNER = rb"""[^'"\[\](){}]*(?:(?:CLOSED)[^'"\[\](){}]*)*""".replace(b"CLOSED", _CLOSED)
+_BRACKETED = rb"[\[({]INNER(?:[\[({]INNER[\])}]INNER)*[\])}]".replace(b"INNER", _INNER)
+_PLAIN_ARGUMENT = compile_bytes(
+    rb"""~(%b)~=~(%b|[^'"\[\](){}, \t\n\r]+|%b)~(?:,~|(?=\)))(\))?"""
+    % (_IDENTIFIER, _CLOSED, _BRACKETED)
+)
+_PLAIN_ARGUMENT_REGIONS = (ARGS, FORMAT, ARGS, FORMAT)
 _QUOTES, _OPENERS, _CLOSERS = frozenset(b"'\""), frozenset(b"[({"), frozenset(b"])}")
 
 
 class _Found(NamedTuple):
     name: slice
-    arguments: list[tuple[slice, slice]]
-    """Name, empty for none, and value of each."""
+    arguments: list[tuple[int, ...]]
+    """Of each: where its name, empty for none, begins and ends, and where its value does."""
 
 
 @register_syntax("pythonic")
@@ -55,8 +65,8 @@ class Pythonic(BareSyntax):
         """As the base."""
         position = skip(_OPENING, text, position, end)
         while name := _NAME.match(text, position, end):
-            outline.mark(name.start(1), NAME)
-            outline.mark(name.end(1), FORMAT)
+            outline.starts += name.span(1)
+            outline.regions += (NAME, FORMAT)
             position = name.end()
             if not name[2]:
                 break
@@ -76,14 +86,22 @@ class Pythonic(BareSyntax):
 
     def _scan_arguments(
         self, text: bytes, position: int, end: int, outline: Outline
-    ) -> tuple[int, list[tuple[slice, slice]] | None]:
+    ) -> tuple[int, list[tuple[int, ...]] | None]:
         """Marks arguments from behind their opening bracket; returns where they end, and None
         instead of them if their closing bracket was not read."""
         mark = outline.mark
-        arguments: list[tuple[slice, slice]] = []
+        arguments: list[tuple[int, ...]] = []
         if nothing := _NO_ARGUMENTS.match(text, position, end):
             return nothing.end(), arguments
         while True:
+            while plain := _PLAIN_ARGUMENT.match(text, position, end):
+                spans = plain.span(1) + plain.span(2)
+                outline.starts += spans
+                outline.regions += _PLAIN_ARGUMENT_REGIONS
+                arguments.append(spans)
+                position = plain.end()
+                if plain[3]:
+                    return position, arguments
             key = _KEY.match(text, position, end)
             assert key is not None
             if key[1] is not None:
@@ -96,7 +114,7 @@ class Pythonic(BareSyntax):
             mark(position, ARGS)
             mark(value_end, FORMAT)
             # The span of a name that is not there is (-1, -1), as a slice nothing as well.
-            arguments.append((slice(*key.span(1)), slice(position, value_end)))
+            arguments.append((*key.span(1), position, value_end))
             after = _AFTER_VALUE.match(text, value_end, end)
             if after is None:
                 return value_end, None
@@ -109,11 +127,11 @@ class Pythonic(BareSyntax):
     ) -> bool:
         """As the base."""
         arguments = {}
-        for key, value in found.arguments:
-            read = read_literal(decode_text(text[value]))
-            if not text[key] or read is NOT_JSON:
+        for key_start, key_end, start, end in found.arguments:
+            key, value = text[key_start:key_end], read_literal(decode_text(text[start:end]))
+            if not key or value is NOT_JSON:
                 return False
-            arguments[decode_text(text[key])] = read
+            arguments[decode_text(key)] = value
         calls.append(ToolCall(decode_text(text[found.name]), arguments))
         return True
 

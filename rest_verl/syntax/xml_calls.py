@@ -37,6 +37,7 @@ from rest_verl.syntax.schema import tool_properties, typed_value
 
 _NAME = compile_bytes(rb'[^\s<>{}\[\]"]*')
 _KEY = compile_bytes(rb'[^<>"\n]*')
+_PARAMETER_REGIONS = (ARGS, FORMAT, ARGS, FORMAT)
 
 
 class Parameter(NamedTuple):
@@ -53,7 +54,8 @@ class FoundCall(NamedTuple):
 
     name_start: int
     name_end: int
-    parameters: list[Parameter]
+    parameters: list[tuple[int, ...]]
+    """The fields of `Parameter` each."""
 
 
 class XmlCalls(Syntax):
@@ -64,7 +66,8 @@ class XmlCalls(Syntax):
     a call; its name begins the block then."""
     call_close: ClassVar[bytes]
     parameter_open: ClassVar[tuple[bytes, bytes]]
-    """Before a parameter's name, and a pattern of what is between it and the value."""
+    """Before a parameter's name, and a pattern, without groups, of what is between it and the
+    value."""
     parameter_close: ClassVar[bytes]
     pads_values: ClassVar[bool] = False
     """A newline before and one behind a value belong to the syntax."""
@@ -81,10 +84,18 @@ class XmlCalls(Syntax):
         calls = {*self.tags, call_open} - {b""}
         self._next_call = re.compile(tag_pattern(calls))
         self._next_piece = re.compile(tag_pattern(calls | {parameter_open, self.call_close}))
-        self._value_end = compile_bytes(self._value_end_pattern())
+        end, breaks = self._value_end_patterns()
+        self._value_end = compile_bytes(rb"%b|%b" % (end, breaks))
+        # The parameter that models nearly always write, as a short cut: its value has no tags in
+        # it. It must agree with what `_scan_parameter` makes of the same text.
+        pad = rb"\n" if self.pads_values else b""
+        self._plain_parameter = compile_bytes(
+            rb'~%b([^<>"\n]+)(?:%b)%b([^<]*)%b%b'
+            % (re.escape(parameter_open), behind_key, pad, pad, end)
+        )
 
-    def _value_end_pattern(self) -> bytes:
-        """A parameter's closing tag; or nothing, before the tag where the value breaks off."""
+    def _value_end_patterns(self) -> tuple[bytes, bytes]:
+        """A parameter's closing tag; and nothing, before the tag where the value breaks off."""
         block_open, block_close = (re.escape(tag or b"") for tag in next(iter(self.blocks.items())))
         call_open, call_close = re.escape(self.call_open[0]), re.escape(self.call_close)
         parameter_open, parameter_close = self.parameter_open[0], re.escape(self.parameter_close)
@@ -93,7 +104,7 @@ class XmlCalls(Syntax):
         if call_open:
             breaks += rb"|%b~(?:%b|%b)" % (call_close, call_open, block_ends)
         follows = rb"%b|%b|%b|\Z" % (re.escape(parameter_open), call_close, block_ends)
-        return rb"%b(?=~(?:%b))|(?=%b)" % (parameter_close, follows, breaks)
+        return rb"%b(?=~(?:%b))" % (parameter_close, follows), rb"(?=%b)" % breaks
 
     # -- scan ------------------------------------------------------------------------------------
 
@@ -138,10 +149,16 @@ class XmlCalls(Syntax):
         mark(name_start, NAME)
         mark(name_end, FORMAT)
         position = behind.end()
-        parameters: list[Parameter] = []
+        parameters: list[tuple[int, ...]] = []
         whole = True
         parameter_open = self.parameter_open[0]
         while True:
+            while plain := self._plain_parameter.match(text, position, end):
+                spans = plain.span(1) + plain.span(2)
+                outline.starts += spans
+                outline.regions += _PARAMETER_REGIONS
+                parameters.append(spans)
+                position = plain.end()
             position = skip(SPACE, text, position, end)
             if text.startswith(self.call_close, position, end):
                 if whole:
@@ -205,7 +222,7 @@ class XmlCalls(Syntax):
         name = decode_text(text[found.name_start : found.name_end])
         properties = tool_properties(tools, name)
         arguments = {}
-        for parameter in found.parameters:
+        for parameter in map(Parameter._make, found.parameters):
             key = decode_text(text[parameter.key_start : parameter.key_end])
             arguments[key] = self.read_value(text, parameter, properties.get(key))
         calls.append(ToolCall(name, arguments))
