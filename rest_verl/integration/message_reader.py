@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -54,14 +53,6 @@ def named_ids(tokenizer: Any, names: Iterable[str]) -> list[int]:
     """Ids of the tokens that the tokenizer has as tokens of their own, in order."""
     added = tokenizer.get_added_vocab() if hasattr(tokenizer, "get_added_vocab") else {}
     return [added[name] for name in names if name in added]
-
-
-def row_tools(extra_info: Any, syntax: Syntax) -> Tools | None:
-    """A row's tools, where the syntax needs their types; None where there are none to be read."""
-    tools = (extra_info or {}).get("tools") if syntax.typed_by_schema else None
-    if not tools:
-        return None
-    return json.loads(tools) if isinstance(tools, str) else tools
 
 
 def generation_end_ids(model: Any) -> list[int]:

@@ -11,7 +11,6 @@ from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 from verl.experimental.reward_loop.reward_manager.registry import register
 
-from rest_verl.integration.message_reader import row_tools
 from rest_verl.integration.reward_options import reward_config_from, schedule_step
 from rest_verl.integration.run_syntax import row_readers
 from rest_verl.integration.validation_mark import VALIDATION_MARK
@@ -60,7 +59,7 @@ class ReSTRewardManager(RewardManagerBase):
                 config=self.reward_config,
                 syntax=reader.syntax,
                 think_is_open=reader.think_is_open(sampled[: len(sampled) - length]),
-                tools=row_tools(extra_info, reader.syntax),
+                tools=reader.syntax.types_from((extra_info or {}).get("tools")),
             )
         except ValueError as error:  # the data's fault: say which row
             info = row.get("extra_info") or {}

@@ -126,24 +126,32 @@ def compute_score(
     *,
     preset: str = "toolrl",
     step: int | None = None,
+    syntax: str = "hermes",
     reward_router_address: str | None = None,
     reward_model_tokenizer: Any = None,
 ) -> dict[str, float]:
     """:func:`tool_call_reward` with the signature of verl's ``custom_reward_function``.
 
-    ``preset`` and ``step`` come from ``reward.custom_reward_function.reward_kwargs``; verl itself
-    adds the last two when a reward model runs, and a rule has no use for them.
+    ``preset``, ``step`` and ``syntax`` come from ``reward.custom_reward_function.reward_kwargs``;
+    verl itself adds the last two when a reward model runs, and a rule has no use for them. Tools
+    are those in ``extra_info``, as JSON. verl gives the text without special tokens and no prompt:
+    where tags are special tokens or prompts open thoughts, take the reward manager `rest`.
 
     Returns:
         ``RewardResult.as_dict()``; verl takes ``score`` and logs the rest.
 
     Raises:
-        ValueError: as above, naming the row by its data source and ``extra_info``'s id or index.
+        ValueError: as above, naming the row by its data source and ``extra_info``'s id or index; no
+            such preset or syntax.
     """
+    info = extra_info or {}
+    written_in, config = get_syntax(syntax), RewardConfig.preset(preset)
     try:
         parse_ground_truth(ground_truth)
+        tools = written_in.types_from(info.get("tools"))
     except ValueError as error:
-        info = extra_info or {}
         row = info.get("id", info.get("index", "without id"))
         raise ValueError(f"{data_source}, row {row}: {error}") from error
-    return tool_call_reward(solution_str, ground_truth, step, RewardConfig.preset(preset)).as_dict()
+    return tool_call_reward(
+        solution_str, ground_truth, step, config, syntax=written_in, tools=tools
+    ).as_dict()

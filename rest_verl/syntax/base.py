@@ -9,6 +9,7 @@ Model text is data: scanning takes time linear in its length, does not recurse a
 
 from __future__ import annotations
 
+import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -236,6 +237,16 @@ class Syntax(ABC):
         """Where the next tag begins, or `end`: how far calls that cannot be read go."""
         found = self._tag.search(text, position, end)
         return end if found is None else found.start()
+
+    def types_from(self, tools: Tools | str | None) -> Tools | None:
+        """The tools for `read`, where it goes by their types, from a row that holds them as JSON.
+
+        Raises:
+            ValueError: a text that is not JSON.
+        """
+        if not tools or not self.typed_by_schema:
+            return None
+        return json.loads(tools) if isinstance(tools, str) else tools
 
     def may_call(self, text: bytes) -> bool:
         """False if a message surely makes no call: a quick look before `scan`."""

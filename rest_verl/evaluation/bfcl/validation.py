@@ -16,7 +16,6 @@ from rest_verl.data.bfcl import CATEGORIES, BfclRow, BfclSource
 from rest_verl.evaluation.bfcl.single_turn import score_single_turn
 from rest_verl.evaluation.calls import record_calls
 from rest_verl.files.json_lines import read_json_lines
-from rest_verl.integration.message_reader import row_tools
 from rest_verl.integration.run_syntax import asked_syntax, known_syntax
 from rest_verl.syntax import read_message
 
@@ -72,7 +71,7 @@ def score_validation(
             written_in,
             text,
             think_is_open=written_in.leaves_think_open(prompt.encode("utf-8", "replace")),
-            tools=row_tools(info, written_in),
+            tools=written_in.types_from(info.get("tools")),
         )
         calls = record_calls(reading)
         answers[row_id].append(
