@@ -1,4 +1,5 @@
-"""Runs generated responses, valid, damaged and random, through labels and rewards.
+"""Runs generated responses in every syntax, valid, damaged and random, through labels, readings
+and rewards.
 
 `python tests/fuzz.py [--count 1000000] [--seed 0]` uses every core, in a fixed order of cases: a
 seed and a batch number give the same cases on any machine. Ends with 1 at the first response that
@@ -20,24 +21,33 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import get_context
+from pathlib import Path
 from random import Random
 from typing import Any
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # the processes fill the cores
 
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+
 import numpy as np
-from support.toy_tokenizers import byte_level, sentencepiece
+from accidents import damaged, random_text
+from answers import ground_truth, some_plan
+from argument_values import ALL_TAGS, OWN_TAGS, TOOLS
+from toy_tokenizers import byte_level, sentencepiece
 from tqdm import tqdm
 
 from rest_verl.algorithm.regions import Region, RegionLabeler
+from rest_verl.evaluation.calls import record_calls
+from rest_verl.integration.message_reader import MessageReader
 from rest_verl.rewards import RewardConfig, tool_call_reward
+from rest_verl.syntax import ToolCall, get_syntax, syntax_names
 
 BATCH = 256
 MAX_TOKENS = 400  # of a row, but for the rare long ones
 LONG_BATCHES = 50  # one batch in so many has rows of any length
 CASE_SECONDS = 10  # for one response; ordinary ones take well below a millisecond
-TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<response>", "</response>")
 NAMES = ("get_weather", "search_flights", "Convert.currency", "größe_ändern", "lookup_user_by_id")
 KEYS = ("city", "name", "arguments", "parameters", "n", "größe", "a b", 'q"', "<think>")
 WORDS = (
@@ -54,14 +64,8 @@ WORDS = (
     "😀",
     "\n",
 )
-HOSTILE = (
-    *TAGS,
-    *(tag[:-1] for tag in TAGS),
-    *'{}[]",:\\\n\0\x1b\u2028\u202e\ud800\udfff',
-    *('\\"', "\\u", "\\ud800", "\r\n", "NaN", "-Infinity", "1e999", "-0", "1" * 400, "'", "``"),
-    *('{"name": ', '"arguments": {', '"parameters": ', '"name": "f", "name": "g"', "null", "[[{{"),
-    *("<|im_end|>", "<|endoftext|>", "<pad>", "</s>", "<s>", "<0x0A>", "▁", "<", "</", "<tool_"),
-)
+# A batch is in one syntax; the two that most models are trained in come more often.
+SYNTAXES = (*("toolrl", "hermes") * 3, *syntax_names())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +74,12 @@ class Case:
 
     kind: str
     """`valid` (scored against itself), `damaged`, or `random`."""
+    syntax: str
     text: str
+    think_is_open: bool | None
+    """As the prompt has it; None: nobody is told."""
+    num_calls: int
+    """Of a valid one."""
     ground_truth: str
     step: int | None
     preset: str
@@ -94,92 +103,50 @@ def json_value(rng: Random, depth: int) -> Any:
     return {rng.choice(KEYS): json_value(rng, depth - 1) for _ in range(rng.randrange(3))}
 
 
-def valid_response(rng: Random) -> tuple[str, str]:
-    """A response and the ground truth that it answers exactly."""
-    toolrl, exact = rng.random() < 0.5, rng.random() < 0.5
-    depth = 2 if exact and toolrl else 0
+def valid_response(rng: Random, syntax: str) -> tuple[str, int, bool, str]:
+    """A response, its number of calls, whether the prompt opened its thought, and the ground truth
+    that it answers exactly."""
+    if syntax != "toolrl":
+        plan = some_plan(rng, syntax)
+        truth = ground_truth(plan.calls, "other")
+        return plan.message, len(plan.calls), plan.prompt_opens, truth
+    exact = rng.random() < 0.5
     calls = [
-        (
+        ToolCall(
             rng.choice(NAMES),
-            {rng.choice(KEYS): json_value(rng, depth) for _ in range(rng.randrange(5))},
+            {rng.choice(KEYS): json_value(rng, 2 * exact) for _ in range(rng.randrange(5))},
         )
         for _ in range(rng.choice((1, 1, 1, 2, 3)))
     ]
-    key = "parameters" if toolrl else "arguments"
-    ascii_only = rng.random() < 0.3
-    lines = [
-        json.dumps({"name": name, key: values}, ensure_ascii=ascii_only) for name, values in calls
-    ]
     think = " ".join(rng.choices(WORDS, k=rng.randrange(1, 25)))
-    if toolrl:
-        block = "<tool_call>\n" + "\n".join(lines) + "\n</tool_call>"
-        text = f"<think> {think} </think>\n{block}"
-        if exact:
-            return text, block
-    else:
-        text = "\n".join(f"<tool_call>\n{line}\n</tool_call>" for line in lines)
-        if rng.random() < 0.7:
-            text = f"<think>\n{think}\n</think>\n\n{text}"
-    truth = {
-        "format": "toolrl" if toolrl else "chat_template",
-        "expect": "calls",
-        "calls": [
-            {"name": name, "parameters": {k: [value, "other"] for k, value in values.items()}}
-            for name, values in calls
-        ],
-    }
-    return text, json.dumps(truth)
+    text = get_syntax(syntax).write(calls, think=think)
+    truth = text if exact else ground_truth(calls, "other").replace("chat_template", "toolrl", 1)
+    return text, len(calls), False, truth
 
 
-def damaged(rng: Random, text: str, other: str) -> str:
-    """`text` after one to five accidents, mostly one or two."""
-    for _ in range(rng.choice((1, 1, 1, 2, 2, 5))):
-        start = rng.randrange(len(text) + 1)
-        end = min(len(text), start + int(rng.expovariate(0.05)))
-        accident = rng.randrange(9)
-        if accident == 0:
-            text = text[:start] + text[end:]
-        elif accident == 1:
-            text = text[:end] + text[start:]
-        elif accident == 2:
-            third = min(len(text), end + int(rng.expovariate(0.05)))
-            text = text[:start] + text[end:third] + text[start:end] + text[third:]
-        elif accident == 3 and rng.random() < 0.3:
-            text = text[:start]
-        elif accident == 4 and rng.random() < 0.3:
-            text = text[:start] + other[rng.randrange(len(other)) :]
-        elif accident == 5 and rng.random() < 0.1:
-            text = text[:start] + rng.choice(("[", "{", '{"a":', "<think>")) * rng.randrange(500)
-        elif accident == 6:
-            text = text[:start] + chr(rng.randrange(0x110000)) + text[start:]
-        else:
-            text = text[:start] + rng.choice(HOSTILE) + text[start:]
-    return text
-
-
-def random_text(rng: Random, long: bool) -> str:
-    length = rng.randrange(20_000 if long else 60)
-    if rng.random() < 0.5:
-        return "".join(rng.choices(HOSTILE, k=length))
-    return rng.randbytes(2 * length).decode("utf-16-le", errors="surrogatepass")
-
-
-def cases_of(rng: Random, size: int, long: bool) -> list[Case]:
+def cases_of(rng: Random, size: int, long: bool, syntax: str, can_open: bool) -> list[Case]:
     cases = []
-    other, other_truth = valid_response(rng)
+    other, _, _, other_truth = valid_response(rng, syntax)
     for _ in range(size):
-        text, truth = valid_response(rng)
+        text, num_calls, think_is_open, truth = valid_response(rng, syntax)
+        while think_is_open and not can_open:
+            text, num_calls, think_is_open, truth = valid_response(rng, syntax)
+        tags = OWN_TAGS[syntax] if rng.random() < 0.8 else ALL_TAGS
         kind = rng.choices(("valid", "damaged", "random"), (20, 70, 10))[0]
         if kind == "damaged":
-            text, other = damaged(rng, text, other), text
+            text, other = damaged(rng, text, other, tags), text
             truth = rng.choice((truth, other_truth, *FIXED_TRUTHS))
         elif kind == "random":
-            text = random_text(rng, long)
+            text = random_text(rng, long, tags)
         other_truth = truth
+        told = kind == "valid" or rng.random() < 0.5
         cases.append(
             Case(
                 kind=kind,
+                syntax=syntax,
                 text=text,
+                think_is_open=think_is_open if told else rng.choice((None, True, False)),
+                num_calls=num_calls,
                 ground_truth=truth,
                 step=rng.choice((None, 0, rng.randrange(300))),
                 preset=rng.choice(("toolrl", "toolrl_scheduled")),
@@ -200,12 +167,31 @@ FIXED_TRUTHS = (
 
 
 class Sampler:
-    """A tokenizer of one kind and its labeler: texts to ids, some of which no tokenizer gives."""
+    """A tokenizer of one kind and its readers: texts to ids, some of which no tokenizer gives."""
 
     def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
         self.backend = tokenizer.backend_tokenizer
-        self.labeler = RegionLabeler(tokenizer)
         self.num_ids = len(tokenizer)
+
+    @cache  # noqa: B019 (as long as the process)
+    def labeler(self, syntax: str) -> RegionLabeler:
+        return RegionLabeler(self.tokenizer, syntax)
+
+    @cache  # noqa: B019
+    def reader(self, syntax: str) -> MessageReader:
+        return MessageReader(self.tokenizer, get_syntax(syntax))
+
+    @cache  # noqa: B019
+    def prompt(self, syntax: str, think_is_open: bool | None) -> list[int]:
+        opening = get_syntax(syntax).think[0].decode() if think_is_open else ""
+        text = f"<|im_start|>assistant\n{opening}"
+        return self.backend.encode(text, add_special_tokens=False).ids
+
+    @cache  # noqa: B019
+    def can_open(self, syntax: str) -> bool:
+        """Whether the tag that opens a thought is short enough, in tokens, to be seen."""
+        return self.reader(syntax).think_is_open(self.prompt(syntax, True))
 
     def rows(self, rng: Random, cases: list[Case], long: bool) -> list[list[int]]:
         # A lone surrogate is no text to a tokenizer; the reward still sees it.
@@ -240,10 +226,23 @@ def padded(rng: Random, cases: list[Case], rows: list[list[int]]) -> tuple[np.nd
 # Invariants
 
 
+def prompts_of(sampler: Sampler, cases: list[Case]) -> np.ndarray:
+    """The prompt of each case, (B, P), padded in front."""
+    prompts = [sampler.prompt(case.syntax, case.think_is_open) for case in cases]
+    prompts_BP = np.full((len(prompts), max(map(len, prompts))), -100, dtype=np.int64)
+    for prompt_P, prompt in zip(prompts_BP, prompts, strict=True):
+        prompt_P[len(prompt_P) - len(prompt) :] = prompt
+    return prompts_BP
+
+
 def check_labels(
-    labeler: RegionLabeler, cases: list[Case], ids_BT: np.ndarray, mask_BT: np.ndarray
+    labeler: RegionLabeler,
+    cases: list[Case],
+    ids_BT: np.ndarray,
+    mask_BT: np.ndarray,
+    prompts_BP: np.ndarray | None,
 ) -> None:
-    regions_BT = labeler.label_batch(ids_BT, mask_BT)
+    regions_BT = labeler.label_batch(ids_BT, mask_BT, prompts=prompts_BP)
     assert regions_BT.shape == ids_BT.shape
     assert regions_BT.dtype == np.int8
     assert ((regions_BT == -1) == (mask_BT == 0)).all(), "-1 exactly where the mask is 0"
@@ -252,20 +251,38 @@ def check_labels(
     named_B = (regions_BT == Region.NAME).any(axis=1)
     cut_B = mask_BT.sum(axis=1) == MAX_TOKENS
     for case, named, cut in zip(cases, named_B, cut_B, strict=True):
-        assert named or cut or case.kind != "valid", "a valid call has a name"
+        told = prompts_BP is not None or not case.think_is_open
+        if case.kind == "valid" and told and not cut:
+            assert named == (case.num_calls > 0), "a valid call has a name, and nothing else has"
+
+
+def check_reading(reader: MessageReader, case: Case, row: list[int], prompt: list[int]) -> None:
+    reading = reader.read(row, prompt, TOOLS)
+    json.dumps(record_calls(reading), ensure_ascii=False).encode()
+    if case.kind == "valid" and len(row) != MAX_TOKENS:
+        assert reading.whole_calls is not None
+        assert len(reading.calls) == case.num_calls, "the calls that were written"
 
 
 def check_reward(case: Case) -> None:
     config = RewardConfig.preset(case.preset)
     scale = config.scale(case.step)
-    result = tool_call_reward(case.text, case.ground_truth, case.step, config)
+    result = tool_call_reward(
+        case.text,
+        case.ground_truth,
+        case.step,
+        config,
+        syntax=case.syntax,
+        think_is_open=case.think_is_open,
+        tools=TOOLS,
+    )
     assert result.format in (scale.format_min, scale.format_max)
     assert scale.correctness_min <= result.correctness <= scale.correctness_max
     assert result.score == result.format + result.correctness
     assert result.name_match or not result.exact_match
     assert result.num_calls >= 0
     if case.kind == "valid":
-        best = scale.format_max + scale.correctness_max
+        best = scale.format_max + (scale.correctness_max if case.num_calls else 0)
         assert result.score == best, f"own ground truth: {result.score} instead of {best}"
 
 
@@ -290,7 +307,8 @@ _samplers: list[Sampler] = []
 def set_up() -> None:
     """Makes this process's tokenizers: tags as text, tags as single tokens, SentencePiece."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
-    kinds = (byte_level(vocab_size=600), byte_level(added=TAGS), sentencepiece())
+    tags = tuple(tag for tag in ALL_TAGS if "=" not in tag)  # a tag with a name is no token
+    kinds = (byte_level(vocab_size=600), byte_level(added=tags), sentencepiece())
     _samplers[:] = map(Sampler, kinds)
 
 
@@ -299,24 +317,32 @@ def run_batch(seed: int, batch: int, size: int) -> str | None:
     rng = Random(f"{seed}/{batch}")
     long = batch % LONG_BATCHES == LONG_BATCHES - 1
     sampler = _samplers[batch % len(_samplers)]
-    cases = cases_of(rng, size, long)
-    ids_BT, mask_BT = padded(rng, cases, sampler.rows(rng, cases, long))
+    syntax = SYNTAXES[batch // len(_samplers) % len(SYNTAXES)]
+    labeler, reader = sampler.labeler(syntax), sampler.reader(syntax)
+    cases = cases_of(rng, size, long, syntax, sampler.can_open(syntax))
+    rows = sampler.rows(rng, cases, long)
+    ids_BT, mask_BT = padded(rng, cases, rows)
+    prompts_BP = prompts_of(sampler, cases) if rng.random() < 0.7 else None
+
+    def check(rows_: slice) -> None:
+        prompts = None if prompts_BP is None else prompts_BP[rows_]
+        check_labels(labeler, cases[rows_], ids_BT[rows_], mask_BT[rows_], prompts)
+        for case, row in zip(cases[rows_], rows[rows_], strict=True):
+            check_reading(reader, case, row, sampler.prompt(syntax, case.think_is_open))
+            check_reward(case)
+
     try:
         with time_limit(CASE_SECONDS * 6):
-            check_labels(sampler.labeler, cases, ids_BT, mask_BT)
-            for case in cases:
-                check_reward(case)
+            check(slice(size))
         return None
     except Exception:
         whole = traceback.format_exc()
     for row, case in enumerate(cases):
-        ids, mask = ids_BT[row : row + 1], mask_BT[row : row + 1]
         try:
             with time_limit(CASE_SECONDS):
-                check_labels(sampler.labeler, [case], ids, mask)
-                check_reward(case)
+                check(slice(row, row + 1))
         except Exception:
-            shown = {**vars(case), "ids": ids[0].tolist(), "mask": mask[0].tolist()}
+            shown = {**vars(case), "ids": rows[row], "mask": mask_BT[row].tolist()}
             return f"row {row} alone:\n{json.dumps(shown)}\n{traceback.format_exc()}"
     return f"only the batch as a whole, no row alone:\n{whole}"
 
