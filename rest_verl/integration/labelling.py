@@ -70,6 +70,9 @@ class RowLabeler:
         ids_BT, mask_BT = padded["responses"].numpy(), padded["response_mask"].numpy()
         prompts_BP = _tails(sampled["prompts"].unbind()) if "prompts" in sampled else None
         asked = self._asked(sampled)
+        if len(set(asked)) == 1:
+            labeler = self.of(self._syntaxes.named(asked[0]))
+            return labeler.label_batch(ids_BT, mask_BT, prompts=prompts_BP)
         regions_BT = np.empty(ids_BT.shape, dtype=np.int8)
         for name in sorted(set(asked)):
             rows = np.flatnonzero([row == name for row in asked])

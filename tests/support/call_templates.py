@@ -47,7 +47,7 @@ _PYTHON = (
 
 TEMPLATES = {
     "hermes": _chatml(
-        "{{- '\n<tool_call>\n{\"name\": \"' + f.name + '\", \"arguments\": ' }}"
+        '{{- \'\n<tool_call>\n{"name": "\' + f.name + \'", "arguments": \' }}'
         "{{- f.arguments | tojson }}{{- '}\n</tool_call>' }}"
     ),
     "qwen3_coder": _chatml(
@@ -122,7 +122,7 @@ TEMPLATES = {
     "mistral": (
         "{%- for m in messages %}{%- if m.role == 'user' %}{{- '[INST]' + m.content + '[/INST]' }}"
         "{%- elif m.tool_calls %}{{- '[TOOL_CALLS][' }}{%- for t in m.tool_calls %}"
-        "{{- '{\"name\": \"' + t.function.name + '\", \"arguments\": ' }}"
+        '{{- \'{"name": "\' + t.function.name + \'", "arguments": \' }}'
         "{{- t.function.arguments | tojson + ', \"id\": \"' + t.id + '\"}' }}"
         "{%- if not loop.last %}{{- ', ' }}{%- endif %}{%- endfor %}{{- ']</s>' }}"
         "{%- else %}{{- m.content + '</s>' }}{%- endif %}{%- endfor %}"
