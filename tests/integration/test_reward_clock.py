@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from toy_tokenizers import one_byte_per_token
 from verl import DataProto
 from verl.trainer.ppo.reward import get_custom_reward_fn
 
@@ -121,23 +122,20 @@ def test_a_manager_without_options_gets_the_clock():
 TRUTH = '<think>so</think>\n<tool_call>\n{"name": "f", "parameters": {}}\n</tool_call>'
 
 
-class ByteTokenizer:
-    """Id n is the byte n."""
-
-    def decode(self, ids, skip_special_tokens: bool) -> str:
-        return bytes(ids.tolist()).decode()
-
-
 def score(config, step, **columns):
     """Of an answer that has neither form nor call, asked at that step."""
     row = {"reward_model": {"ground_truth": TRUTH}, "global_steps": step}
     data = DataProto.from_dict(
-        tensors={"responses": torch.tensor([[63]]), "attention_mask": torch.ones(1, 2).long()},
+        tensors={
+            "input_ids": torch.tensor([[32, 63]]),
+            "responses": torch.tensor([[63]]),
+            "attention_mask": torch.ones(1, 2).long(),
+        },
         non_tensors={
             name: np.array([value], dtype=object) for name, value in (row | columns).items()
         },
     )
-    manager = ReSTRewardManager(config, ByteTokenizer())
+    manager = ReSTRewardManager(config, one_byte_per_token())
     return asyncio.run(manager.run_single(data))["reward_score"]
 
 

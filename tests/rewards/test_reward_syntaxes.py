@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rest_verl.rewards import tool_call_reward
+from rest_verl.rewards import compute_score, tool_call_reward
 from rest_verl.syntax import ToolCall, get_syntax, syntax_names
 
 TOOLS = [
@@ -40,6 +40,21 @@ def test_the_tools_say_what_an_untyped_argument_is() -> None:
     answer = get_syntax("qwen3_coder").write([CALL])
     assert tool_call_reward(answer, truth(), syntax="qwen3_coder", tools=TOOLS).exact_match
     assert not tool_call_reward(answer, truth(), syntax="qwen3_coder").exact_match  # 2 is no "2"
+
+
+def test_verls_function_takes_a_syntax_and_the_rows_tools() -> None:
+    def score(answer: str, info: dict | None, **settings: str) -> float:
+        return compute_score("own", answer, truth(), info, **settings)["score"]
+
+    coder, hermes = (get_syntax(name).write([CALL]) for name in ("qwen3_coder", "hermes"))
+    assert score(coder, {"tools": json.dumps(TOOLS)}, syntax="qwen3_coder") == 4.0
+    assert score(coder, {"tools": ""}, syntax="qwen3_coder") < 4.0
+    assert score(coder, None, syntax="qwen3_coder") < 4.0
+    assert score(hermes, {"tools": "unread"}) == 4.0  # its arguments have types of their own
+    with pytest.raises(ValueError, match=r"^own, row r1: "):
+        score(coder, {"tools": "{", "id": "r1"}, syntax="qwen3_coder")
+    with pytest.raises(ValueError, match="did you mean hermes"):
+        score(coder, None, syntax="hermse")
 
 
 SEED = get_syntax("seed").write([CALL])
