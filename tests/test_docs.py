@@ -1,14 +1,12 @@
 """What the documentation refers to exists: links, files, names, options, messages, examples."""
 
 import ast
-import json
 import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import hydra
-import numpy as np
 import pytest
 import yaml
 from docs_pages import PAGES, ROOT, anchors, blocks, links, name, prose, spans

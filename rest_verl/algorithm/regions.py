@@ -293,7 +293,9 @@ def _token_regions(outline: Outline, offset: np.ndarray) -> np.ndarray:
         offset: byte offsets of M tokens, none of them empty, and the end, (M + 1,).
     """
     start_S = np.array(outline.starts)
-    region_S = np.array(outline.regions, dtype=np.int8)
+    filled_S = np.diff(start_S, append=-1) != 0  # the others are empty
+    start_S = start_S[filled_S]
+    region_S = np.array(outline.regions, dtype=np.int8)[filled_S]
     token_S = np.searchsorted(offset, start_S, side="right") - 1  # the token it starts in
     inside_S = start_S > offset[token_S]
     num_tokens = len(offset) - 1
