@@ -1,12 +1,13 @@
 """`--model` of the data scripts: answers in the model's syntax, prompts as long as it sees them."""
 
 import json
-import subprocess
-import sys
+import runpy
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import typer
 from call_templates import TEMPLATES
 from docs_pages import ROOT
 from toy_tokenizers import byte_level
@@ -52,17 +53,21 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, *options: str, style: str = "chat_template") -> subprocess.CompletedProcess:
-    command = [sys.executable, str(ROOT / "data_prep" / "dialogues_to_steps.py")]
-    command += ["--input", "chats.jsonl", "--output-dir", "out", "--val-fraction", "0"]
-    return subprocess.run(
-        [*command, "--prompt-style", style, *options], cwd=folder, capture_output=True, text=True
-    )
+MAIN = runpy.run_path(str(ROOT / "data_prep" / "dialogues_to_steps.py"))["main"]
+
+
+def run(folder: Path, style: str = "chat_template", **options: Any) -> int:
+    """The script's exit code; it writes to `out`."""
+    chats, out = folder / "chats.jsonl", folder / "out"
+    try:
+        MAIN(out, input_file=chats, val_fraction=0.0, prompt_style=style, **options)
+    except typer.Exit as end:
+        return end.exit_code
+    return 0
 
 
 def test_histories_are_in_the_models_syntax(folder: Path) -> None:
-    done = run(folder, "--model", "model")
-    assert done.returncode == 0, done.stderr
+    assert run(folder, model=folder / "model") == 0
     steps = pq.read_table(folder / "out/train.parquet").to_pylist()
     call = "<function=weather>\n<parameter=city>\nOslo\n</parameter>"
     assert call in steps[1]["prompt"][1]["content"]
@@ -70,29 +75,32 @@ def test_histories_are_in_the_models_syntax(folder: Path) -> None:
     assert json.loads((folder / "out/manifest.json").read_text())["syntax"] == "qwen3_coder"
 
 
-def test_prompts_are_measured_with_their_tools(folder: Path) -> None:
-    done = run(folder, "--model", "model", "--max-prompt-length", "200")
-    assert done.returncode == 1
-    assert "no prompt has at most 200 tokens" in done.stderr
+def test_prompts_are_measured_with_their_tools(folder: Path, capsys: pytest.CaptureFixture) -> None:
+    model = folder / "model"
+    assert run(folder, model=model, max_prompt_length=200) == 1
+    assert "no prompt has at most 200 tokens" in capsys.readouterr().err
     assert not (folder / "out").exists()
-    done = run(folder, "--model", "model", "--max-prompt-length", "1000", style="compact")
-    assert done.returncode == 0, done.stderr  # its prompts show no descriptions
+    # Prompts in the style compact show no descriptions.
+    assert run(folder, "compact", model=model, max_prompt_length=1000) == 0
     assert json.loads((folder / "out/manifest.json").read_text())["too_long"] == {}
 
 
 @pytest.mark.parametrize(
-    ("options", "reason"),
+    ("model", "longest", "reason"),
     [
-        (
-            ["--model", "plain"],
-            "its chat template writes no tool calls: take --prompt-style toolrl",
-        ),
-        (["--model", "nowhere"], "--model nowhere: no such folder"),
-        (["--max-prompt-length", "9"], "name it with --model"),
+        ("plain", None, "its chat template writes no tool calls: take --prompt-style toolrl"),
+        ("nowhere", None, "nowhere: no such folder"),
+        (None, 9, "name it with --model"),
     ],
 )
-def test_refused_before_anything_is_written(folder: Path, options: list[str], reason: str) -> None:
-    done = run(folder, *options)
-    assert done.returncode == 1
-    assert reason in done.stderr
+def test_refused_before_anything_is_written(
+    folder: Path,
+    model: str | None,
+    longest: int | None,
+    reason: str,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    options = {"model": model and folder / model, "max_prompt_length": longest}
+    assert run(folder, **options) == 1
+    assert reason in capsys.readouterr().err
     assert not (folder / "out").exists()
