@@ -12,11 +12,15 @@ pytest.importorskip("transfer_queue", reason="verl's v1 trainers need TransferQu
 
 import transfer_queue as tq
 from tensordict import TensorDict
+from toy_tokenizers import one_byte_per_token
 from verl.trainer.ppo import padding_utils
-from verl.trainer.ppo.v1 import trainer_base
+from verl.trainer.ppo.v1 import agent_loop_tq, trainer_base
 from verl.workers.utils.padding import response_to_nested
 
+from rest_verl.algorithm.regions import Region
+from rest_verl.integration.labelling import RowLabeler
 from rest_verl.integration.reward_metrics import reward_metrics
+from rest_verl.integration.run_syntax import RunSyntaxes
 from rest_verl.integration.samples import sample_steps, staleness_metrics
 from rest_verl.integration.trainer import WEIGHT_COLUMN
 
@@ -72,6 +76,26 @@ def test_a_padding_row_is_marked_masked_and_has_its_models_version():
     is_padding = [mark.get("is_padding", False) for mark in (TAG, tag)]
     metrics = reward_metrics([2.0, 0.0], [SAMPLE["extra_fields"], row["extra_fields"]], is_padding)
     assert metrics == {"reward/total/mean": 2.0, "reward/format/mean": 1.0}
+
+
+def test_a_rows_own_columns_tell_its_syntax():
+    """verl puts a data set's columns beside what was sampled; the labels go by them."""
+    text = b'<tool_call>{"name": "f", "parameters": {}}</tool_call>'
+    infos = [{"syntax": "toolrl", "index": 0}, {"syntax": "", "tools": "[]"}]
+    rows = [
+        {
+            "prompts": torch.tensor([1]),
+            "responses": torch.tensor(list(text)),
+            "response_mask": torch.ones(len(text), dtype=torch.long),
+            "extra_info": info,
+            "reward_model": {"ground_truth": "", "style": "rule"},
+        }
+        for info in infos
+    ]
+    tokenizer = one_byte_per_token()
+    labeler = RowLabeler(tokenizer, RunSyntaxes("qwen3_coder", tokenizer))
+    sampled = agent_loop_tq.list_of_dict_to_tensordict(rows).select(*labeler.columns)
+    assert [Region.NAME in row for row in labeler.label(sampled)] == [True, False]
 
 
 def test_entropies_lie_beside_the_old_log_probabilities(compose_verl, monkeypatch):
