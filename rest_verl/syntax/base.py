@@ -230,7 +230,8 @@ class Syntax(ABC):
     def has_form(self, reading: Reading, *, wants_calls: bool) -> bool:
         """Whether the parts stand in the order that a message with, or without, calls has."""
         if not wants_calls:
-            return re.fullmatch(self.form_without_calls, reading.structure) is not None
+            plain = re.fullmatch(self.form_without_calls, reading.structure) is not None
+            return plain and not reading.foreign
         return reading.well_formed and re.fullmatch(self.form, reading.structure) is not None
 
     def next_tag(self, text: bytes, position: int, end: int) -> int:

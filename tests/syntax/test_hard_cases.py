@@ -132,7 +132,7 @@ def test_a_thought_that_never_closes_is_thought_throughout(name: str) -> None:
 def test_a_call_in_a_foreign_syntax_is_one_where_none_is_wanted(syntax: str) -> None:
     foreign = "[get_weather(city='Oslo')]"
     truth = dump_ground_truth("no_call", [], "chat_template")
-    assert not tool_call_reward(foreign, truth, syntax=syntax).exact_match
+    assert tool_call_reward(foreign, truth, syntax=syntax).score == -3.0  # as one of its own
     assert tool_call_reward("Nothing fits [see (1)].", truth, syntax=syntax).exact_match
     messages = MessageReader(TOKENIZER, get_syntax(syntax))
     assert messages.read(list(foreign.encode()), []).foreign == "pythonic"

@@ -8,6 +8,7 @@ import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from importlib.metadata import entry_points
 from typing import Any, Literal, get_args
 
 from omegaconf import DictConfig, OmegaConf
@@ -120,8 +121,11 @@ def tool_environment_options(config: Any) -> ToolEnvironmentOptions:
 
 
 def _check_parser(name: str) -> None:
-    """Else verl would not know it only when a rollout has begun."""
-    if name not in ("rest", *VERL_PARSERS) and not os.environ.get("VERL_USE_EXTERNAL_MODULES"):
+    """Else verl would say that it does not know it only when a rollout has begun."""
+    if name in ("rest", *VERL_PARSERS):
+        return
+    plugins = [point.value for point in entry_points(group="verl.plugins")]
+    if not os.environ.get("VERL_USE_EXTERNAL_MODULES") and plugins in ([], ["rest_verl.plugin"]):
         near = difflib.get_close_matches(name, VERL_PARSERS, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise ValueError(
