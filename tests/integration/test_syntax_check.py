@@ -10,7 +10,7 @@ from call_templates import TEMPLATES
 from omegaconf import DictConfig, OmegaConf
 from toy_tokenizers import byte_level
 
-from rest_verl.cli import main
+from rest_verl.integration.doctor import check_model
 from rest_verl.integration.hydra_callback import CheckConfig
 from rest_verl.integration.syntax_check import asked_in_files, describe_syntax
 
@@ -104,8 +104,16 @@ def test_a_run_that_cannot_be_read_stops(
         CheckConfig().on_job_start(misspelt)
 
 
-def test_doctor_says_how_a_model_writes_calls(model: Path, capsys: pytest.CaptureFixture) -> None:
-    main(["doctor", "--model", str(model)])
-    assert "syntax glm, as its chat template writes" in capsys.readouterr().out
-    assert main(["doctor", "--model", str(model / "none")]) == 1
-    assert "name a Hugging Face folder" in capsys.readouterr().out
+def test_doctor_says_how_a_model_writes_calls(model: Path) -> None:
+    found = check_model(model)
+    assert found.ok
+    assert found.detail == "syntax glm, as its chat template writes"
+    nowhere = check_model(model / "none")
+    assert not nowhere.ok
+    assert nowhere.mend == "name a Hugging Face folder"
+    templated = byte_level()
+    templated.chat_template = "{{ messages[0].content }}"
+    templated.save_pretrained(model)
+    silent = check_model(model)
+    assert "writes no tool calls" in silent.detail
+    assert silent.mend == "name it with algorithm.rest.syntax=<name>"
