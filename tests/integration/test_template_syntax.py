@@ -2,7 +2,9 @@
 
 import pytest
 from call_templates import TEMPLATES, templated_tokenizer
+from real_tokenizers import REAL_TOKENIZERS
 
+from rest_verl.integration.message_reader import MessageReader
 from rest_verl.integration.template_syntax import (
     CALLS,
     TOOLS,
@@ -74,3 +76,15 @@ def test_what_a_syntax_writes_it_reads(name: str) -> None:
         assert reading.well_formed
         made = [(call.name, call.arguments) for call in reading.calls]
         assert made == [(call.name, call.arguments) for call in calls]
+
+
+def test_mistrals_own_tokenizer_has_its_template_in_code() -> None:
+    tokenizer = REAL_TOKENIZERS["mistral_tekken"]()
+    assert template_syntax(tokenizer).name == "mistral"
+    read = MessageReader(tokenizer, get_syntax("mistral")).read
+    ids = tokenizer.encode("[TOOL_CALLS]", add_special_tokens=False)
+    assert read(ids, []).tries_to_call
+
+
+def test_the_template_that_qwen3_comes_with() -> None:
+    assert template_syntax(REAL_TOKENIZERS["qwen3"]()).name == "hermes"
