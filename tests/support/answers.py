@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from argument_values import ALL_TAGS, OWN_TAGS, WORDS, some_calls
 
 from rest_verl.data.steps import only_value
-from rest_verl.syntax import ToolCall, get_syntax
+from rest_verl.syntax import ToolCall, get_syntax, read_message
 from rest_verl.syntax.json_values import dump_json
 from rest_verl.syntax.xml_calls import write_value
 
@@ -132,7 +132,7 @@ def some_plan(rng: Random, name: str) -> Plan:
         behind = rng.choice(("\n", " ", "\n\n"))
         if name not in (*BARE, "gpt-oss"):
             behind += some_text(rng, name)
-    return Plan(
+    plan = Plan(
         name,
         some_calls(rng, name),
         text=some_text(rng, name) if rng.random() < 0.5 else "",
@@ -141,6 +141,9 @@ def some_plan(rng: Random, name: str) -> Plan:
         other_form=rng.random() < 0.2,
         prompt_opens=think is not None and rng.random() < 0.4,
     )
+    # Its text may happen to make a call in another syntax.
+    said = read_message(get_syntax(name), plan.message, think_is_open=plan.prompt_opens)
+    return some_plan(rng, name) if said.foreign else plan
 
 
 def ground_truth(calls: Sequence[ToolCall], *others: Any) -> str:
