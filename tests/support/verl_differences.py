@@ -246,13 +246,32 @@ def reasons_of_any(
         causes = reasons_of_whole(Plan(name, reading.calls, other_form=True))
     if causes not in ([], [_ID]):
         return reasons + causes
-    if name == "kimi" and _is_within(wanted, _named(name, verls_said)):
+    if name == "kimi" and (
+        _is_within(wanted, _named(name, verls_said))
+        # Such a call may swallow the one in the section.
+        or said.find("<|tool_call_begin|>") < said.find("<|tool_calls_section_begin|>")
+    ):
         return [*reasons, "reads calls outside a section"]
+    if name in ("seed", "minimax", "glm") and _is_text_for_a_list(verls_said, wanted):
+        return [*reasons, "knows lists and objects as JSON only"]
     if name == "gpt-oss" and _is_within(verls_said, wanted):
         return [*reasons, _HEADER]
     if name in XML_LIKE and _quotes_a_close(name, said):
         return [*reasons, _QUOTED]  # in a value that a later one of the same name replaces
     raise AssertionError(f"verl reads {verls!r}")
+
+
+def _is_text_for_a_list(verls: Calls, wanted: Calls) -> bool:
+    """Whether verl has the same calls, but text where a Python literal stands for a list."""
+    if [(name, [*values]) for name, values in verls] != [(n, [*values]) for n, values in wanted]:
+        return False
+    pairs = [
+        (values[key], right[key])
+        for (_, values), (_, right) in zip(verls, wanted, strict=True)
+        for key in right
+        if values[key] != right[key]
+    ]
+    return all(isinstance(v, str) and isinstance(right, list | dict) for v, right in pairs)
 
 
 def _is_within(few: Calls, many: Calls) -> bool:
@@ -262,12 +281,16 @@ def _is_within(few: Calls, many: Calls) -> bool:
 
 
 def _quotes_a_close(name: str, text: str) -> bool:
-    """Whether a parameter's closing tag stands where no value ends."""
+    """Whether a closing tag of the syntax stands in a value."""
     syntax = get_syntax(name)
     assert isinstance(syntax, XmlCalls)
-    ends = (syntax.parameter_open[0], syntax.call_close, *filter(None, syntax.blocks.values()))
-    follows = b"|".join(map(re.escape, ends)).decode()
-    return bool(re.search(rf"{syntax.parameter_close.decode()}(?!\s*(?:{follows}))", text))
+    closes = (syntax.parameter_close, syntax.call_close, *filter(None, syntax.blocks.values()))
+    data, outline = text.encode(), Outline()
+    syntax.scan(data, 0, len(data), outline, False)
+    ends = [*outline.starts[1:], len(data)]
+    parts = zip(outline.starts, ends, outline.regions, strict=True)
+    values = [data[start:end] for start, end, region in parts if region == Region.ARGS]
+    return any(close in value for value in values for close in closes)
 
 
 def _without_thoughts(name: str, text: str, think_is_open: bool) -> str:
