@@ -24,7 +24,8 @@ from rest_verl.syntax.regions import FORMAT, TEXT
 __all__ = ["Region", "RegionLabeler"]
 
 _CHUNK = 1 << 18  # tokens labelled at once: large enough for numpy, small enough for the cache
-_PROMPT_TOKENS = 16  # at the end of a prompt, in which an opened thought shows
+PROMPT_TOKENS = 16
+"""At the end of a prompt, in which an opened thought shows; readers of calls look at as many."""
 
 # What a token id can mean beyond its bytes.
 _HOLDS_TAG, _BEGINS_TAG, _ENDS_TURN, _PADS, _EMPTY = (1 << bit for bit in range(5))
@@ -146,7 +147,7 @@ class RegionLabeler:
             raise ValueError(
                 f"response_mask {mask_BT.shape} must have the shape of the ids {ids_BT.shape}"
             )
-        prompts_BP = None if prompts is None else _integers(prompts)[:, -_PROMPT_TOKENS:]
+        prompts_BP = None if prompts is None else _integers(prompts)[:, -PROMPT_TOKENS:]
         if prompts_BP is not None and len(prompts_BP) != len(ids_BT):
             raise ValueError(f"{len(prompts_BP)} prompts for {len(ids_BT)} responses")
         regions_BT = np.empty(ids_BT.shape, dtype=np.int8)

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from tensordict import TensorDict
 
-from rest_verl.algorithm.regions import RegionLabeler
-from rest_verl.integration.message_reader import PROMPT_TOKENS
+from rest_verl.algorithm.regions import PROMPT_TOKENS, RegionLabeler
 from rest_verl.integration.run_syntax import RunSyntaxes, asked_syntax
 from rest_verl.syntax import Syntax
 

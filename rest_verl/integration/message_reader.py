@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from rest_verl.algorithm.regions import PROMPT_TOKENS
 from rest_verl.algorithm.vocabulary import Vocabulary
 from rest_verl.syntax import Reading, Syntax, Tools, read_message
-
-PROMPT_TOKENS = 16
-"""At the end of a prompt, in which an opened thought shows."""
 
 
 class MessageReader:

@@ -14,6 +14,7 @@ from templates import get_model
 from verl.experimental.agent_loop import tool_parser
 from verl.tools.schemas import OpenAIFunctionToolSchema
 
+from rest_verl.algorithm.regions import PROMPT_TOKENS
 from rest_verl.integration.agent_loops.options import VERL_PARSERS
 from rest_verl.integration.agent_loops.readers import (
     MALFORMED,
@@ -23,7 +24,7 @@ from rest_verl.integration.agent_loops.readers import (
     SyntaxReader,
     VerlReader,
 )
-from rest_verl.integration.message_reader import PROMPT_TOKENS, MessageReader
+from rest_verl.integration.message_reader import MessageReader
 from rest_verl.syntax import ToolCall, get_syntax, syntax_names
 
 TOKENIZER = get_model("qwen3").tokenizer
