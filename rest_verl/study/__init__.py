@@ -1,0 +1,1 @@
+"""Evidence: what a weighting does to the gradient of a policy."""
