@@ -39,7 +39,7 @@ source run_scripts/cpu_environment.sh
 python=$PWD/.venv/bin/python
 mkdir -p "$output"
 
-source run_scripts/tiny_cpu_train.sh
+source run_scripts/follow_main_ppo.sh
 echo "== 1/3 data, tokenizer and starting model"
 "$python" -m recipes.tiny_multi_turn.prepare --tasks "$tasks" --syntax "$syntax" --output-dir "$start"
 

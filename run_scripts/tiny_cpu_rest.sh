@@ -51,7 +51,7 @@ else
   echo "$settings" >"$output/settings.txt"
 fi
 
-source run_scripts/tiny_cpu_train.sh
+source run_scripts/follow_main_ppo.sh
 echo "== 1/3 data, tokenizer and starting model"
 "$python" -m recipes.tiny_cpu.prepare --output-dir "$start" --warm-steps "$warm"
 

@@ -19,7 +19,7 @@ esac
 SCRIPT = """
 set -euo pipefail
 python={folder}/python
-source run_scripts/tiny_cpu_train.sh
+source run_scripts/follow_main_ppo.sh
 echo "$ray_dir" >{folder}/ray_dir
 train {folder} 3 "shown=metric" {folder} name
 """
