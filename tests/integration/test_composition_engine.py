@@ -46,3 +46,8 @@ def test_engine_gradient_is_the_formula(results, case):
 def test_uniform_is_bit_equal_through_the_engine(results):
     assert results["uniform"]["bit_equal"]
     assert results.keys() == set(CASES)
+
+
+def test_the_loop_without_verl_has_the_engines_gradient(results):
+    assert results["ones"]["plain_loop_parameters"]
+    assert results["ones"]["plain_loop"] < 1e-6
