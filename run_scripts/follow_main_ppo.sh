@@ -1,5 +1,5 @@
-# Sourced by the tiny scripts, in the project's root and after set-up: `train` runs verl's main_ppo
-# without an accelerator, follows its log, and ends all that it started however the script ends.
+# Sourced by the scripts of the small recipes, in the project's root and after set-up: `train` runs
+# verl's main_ppo, follows its log, and ends all that it started however the script ends.
 
 # Everything that a run starts is found again by this folder's name, and by nothing else.
 ray_dir=$(mktemp -d /tmp/rest_ray.XXXXXX)
@@ -22,14 +22,15 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-# train OUTPUT STEPS SHOWN CONFIG_DIR CONFIG_NAME [overrides…]
+# train OUTPUT STEPS SHOWN [overrides…]
 #   SHOWN: name=metric pairs for the progress bar, separated by spaces
+#   configuration: array that the script sets, Hydra's --config-path, --config-name, --config-dir
 train() {
-  local output=$1 steps=$2 shown=$3 config_dir=$4 config_name=$5
-  shift 5
+  local output=$1 steps=$2 shown=$3
+  shift 3
   export VERL_FILE_LOGGER_PATH=$output/verl_metrics.jsonl
   set -m # the trainer gets a process group of its own, which clean_up ends
-  "$python" -m verl.trainer.main_ppo --config-path "$config_dir" --config-name "$config_name" \
+  "$python" -m verl.trainer.main_ppo "${configuration[@]}" \
     "trainer.total_training_steps=$steps" \
     "trainer.validation_data_dir=$output/validation" \
     "trainer.default_local_dir=$output/checkpoints" \

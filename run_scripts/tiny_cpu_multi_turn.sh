@@ -51,7 +51,8 @@ if [[ $tasks == shop ]]; then
   export VERL_USE_EXTERNAL_MODULES=${VERL_USE_EXTERNAL_MODULES:+$VERL_USE_EXTERNAL_MODULES,}recipes.own_tools.shop
 fi
 shown="reward=reward/total/mean turns_right=reward/turns_right/mean calls=reward/calls/mean"
-train "$output" "$steps" "$shown" "$PWD/recipes/tiny_cpu" tiny_cpu \
+configuration=(--config-path "$PWD/recipes/tiny_cpu" --config-name tiny_cpu)
+train "$output" "$steps" "$shown" \
   "+rest=$preset" +tool_env=bfcl \
   "data.train_files=$start/data/train.parquet" \
   "data.val_files=$start/data/held_out.parquet" \

@@ -1,13 +1,17 @@
-"""The tiny recipe's tasks: short BFCL rows, split once into four parts that never meet.
+"""The tasks of the small recipes: short BFCL rows, split once into four parts that never meet.
 
 warm_start  supervised training of the starting model
 train       ResT
 validation  choosing the recipe's settings
 held_out    the before/after table; nothing is chosen on it
+
+Shares, lengths and answers are the tiny recipe's unless a caller gives others.
 """
 
 from bisect import bisect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rest_verl.data import (
@@ -18,6 +22,7 @@ from rest_verl.data import (
     split_position,
     verl_row,
 )
+from rest_verl.data.parquet import BFCL_EXTRA_INFO, write_dataset
 
 CATEGORIES = ("simple_python", "multiple", "live_simple", "live_multiple")
 SPLITS = ("warm_start", "train", "validation", "held_out")
@@ -39,40 +44,65 @@ class Task:
     answer: str
 
 
-def thought(num_tools: int) -> str:
-    """What the starting model learns to think.
+def tiny_answer(row: BfclRow) -> str:
+    """The row's right answer with the thought that the tiny starting model learns.
 
     It names no tool: a model this small, having written a name and a quote, takes itself to be in
     the call already.
     """
-    return f"I choose one of {num_tools} tools."
+    return reference_answer(row, STYLE, f"I choose one of {len(row.functions)} tools.")
 
 
-def read_tasks() -> list[Task]:
-    """All rows of CATEGORIES, each in its split; rows with the same question share a split."""
+def read_tasks(
+    shares: Sequence[float] = SHARES, answer: Callable[[BfclRow], str] = tiny_answer
+) -> list[Task]:
+    """All rows of CATEGORIES, each in its split; rows with the same question share a split.
+
+    Args:
+        shares: of SPLITS, in their order; they add up to 1.
+        answer: a row's right answer.
+    """
     source = BfclSource.open(None)
     rows = [row for category in CATEGORIES for row in source.read(category)]
-    return [_task(row) for row in rows]
+    edges = [sum(shares[: i + 1]) for i in range(len(shares) - 1)]
+    splits = [SPLITS[bisect(edges, split_position(row.question_key, SPLIT_SEED))] for row in rows]
+    return [
+        Task(row, split, build_prompt(row, STYLE), answer(row))
+        for row, split in zip(rows, splits, strict=True)
+    ]
 
 
-def _task(row: BfclRow) -> Task:
-    edges = [sum(SHARES[: i + 1]) for i in range(len(SHARES) - 1)]
-    split = SPLITS[bisect(edges, split_position(row.question_key, SPLIT_SEED))]
-    answer = reference_answer(row, STYLE, thought(len(row.functions)))
-    return Task(row, split, build_prompt(row, STYLE), answer)
-
-
-def fitting(tasks: list[Task], tokenizer: Any) -> list[Task]:
-    """The tasks whose prompt and answer stay within the recipe's lengths."""
+def fitting(
+    tasks: list[Task],
+    tokenizer: Any,
+    max_prompt_tokens: int = MAX_PROMPT_TOKENS,
+    max_answer_tokens: int = MAX_ANSWER_TOKENS,
+) -> list[Task]:
+    """The tasks whose prompt has at most so many tokens, and whose right answer has fewer."""
 
     def fits(task: Task) -> bool:
         prompt = tokenizer.apply_chat_template(task.messages, add_generation_prompt=True)
         return (
-            len(prompt["input_ids"]) <= MAX_PROMPT_TOKENS
-            and len(tokenizer(task.answer)["input_ids"]) < MAX_ANSWER_TOKENS
+            len(prompt["input_ids"]) <= max_prompt_tokens
+            and len(tokenizer(task.answer)["input_ids"]) < max_answer_tokens
         )
 
     return [task for task in tasks if fits(task)]
+
+
+def in_split(tasks: list[Task], split: str) -> list[Task]:
+    """The tasks of one split."""
+    return [task for task in tasks if task.split == split]
+
+
+def counts_by_split(tasks: list[Task]) -> dict[str, int]:
+    """How many tasks each split has."""
+    return {split: len(in_split(tasks, split)) for split in SPLITS}
+
+
+def counts_line(tasks: list[Task]) -> str:
+    """The same for the terminal."""
+    return ", ".join(f"{count} {split}" for split, count in counts_by_split(tasks).items())
 
 
 def verl_rows(tasks: list[Task], split: str) -> list[dict[str, Any]]:
@@ -80,8 +110,16 @@ def verl_rows(tasks: list[Task], split: str) -> list[dict[str, Any]]:
 
     verl reports validation by `data_source`, so the parts stay apart in its log.
     """
-    chosen = [task.row for task in tasks if task.split == split]
     return [
-        {**verl_row(row, STYLE, index=index, split=split), "data_source": split}
-        for index, row in enumerate(chosen)
+        {**verl_row(task.row, STYLE, index=index, split=split), "data_source": split}
+        for index, task in enumerate(in_split(tasks, split))
     ]
+
+
+def write_start(folder: Path, tasks: list[Task], model: Any, tokenizer: Any) -> None:
+    """What a run starts from: `data/` with parquet files for verl, and `model/`."""
+    rows = {split: verl_rows(tasks, split) for split in SPLITS if split != "warm_start"}
+    manifest = {"counts": counts_by_split(tasks), "data_version": tasks[0].row.version}
+    write_dataset(folder / "data", rows, BFCL_EXTRA_INFO, manifest)
+    model.save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")

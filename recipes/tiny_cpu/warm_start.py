@@ -1,4 +1,4 @@
-"""Supervised training of a tiny model on example conversations, in plain torch.
+"""Supervised training of a small model on example conversations, in plain torch.
 
 Stopped early on purpose: most answers have the format by then and some the right name, so that
 ResT has something to win and a signal to win it from.
@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
-from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from recipes.tiny_cpu.model import TURN_END, TURN_START
 
-LEARNING_RATE = 2e-3
+LEARNING_RATE = 2e-3  # for a model from scratch
 RAMP_STEPS = 10
 READ_WEIGHT = 0.2  # of the loss of a token that others wrote; reading them helps copying from them
 
@@ -24,22 +24,24 @@ Conversation = list[dict[str, str]]
 
 
 def warm_start(
-    model: Qwen3ForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
     epoch: Callable[[random.Random], list[Conversation]],
     *,
     num_steps: int,
     batch_size: int,
     seed: int,
+    learning_rate: float = LEARNING_RATE,
 ) -> None:
     """Trains `model` in place for `num_steps` batches; the same seed, the same model.
 
     Args:
+        tokenizer: its chat template marks turns as that of `recipes.tiny_cpu.model` does.
         epoch: gives the conversations of one epoch, a new list each time.
     """
     rng = random.Random(seed)
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.02
+        model.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.02
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / RAMP_STEPS, max(0.1, 1 - step / num_steps))
@@ -63,7 +65,7 @@ def warm_start(
 
 
 def encode(
-    tokenizer: PreTrainedTokenizerFast, conversation: Conversation
+    tokenizer: PreTrainedTokenizerBase, conversation: Conversation
 ) -> tuple[list[int], list[float]]:
     """The ids that the chat template gives, and each one's loss weight."""
     ids: list[int] = []
@@ -84,7 +86,7 @@ def encode(
 
 
 def _batches(
-    tokenizer: PreTrainedTokenizerFast,
+    tokenizer: PreTrainedTokenizerBase,
     epoch: Callable[[random.Random], list[Conversation]],
     batch_size: int,
     rng: random.Random,

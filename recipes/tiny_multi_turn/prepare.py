@@ -51,7 +51,7 @@ TASK_SETS = {
 
 
 def thought(message: Message) -> str:
-    """What the starting model learns to think; see `recipes.tiny_cpu.data.thought`."""
+    """What the starting model learns to think; see `recipes.tiny_cpu.data.tiny_answer`."""
     return f"I make {len(message.calls)} call." if message.calls else "No call is left."
 
 

@@ -1,4 +1,4 @@
-"""The shell function `train` of the tiny scripts ends what it started, however it is ended."""
+"""The shell function `train` of the small recipes ends what it started, however it is ended."""
 
 import os
 import signal
@@ -19,9 +19,10 @@ esac
 SCRIPT = """
 set -euo pipefail
 python={folder}/python
+configuration=(--config-name name)
 source run_scripts/follow_main_ppo.sh
 echo "$ray_dir" >{folder}/ray_dir
-train {folder} 3 "shown=metric" {folder} name
+train {folder} 3 "shown=metric"
 """
 
 

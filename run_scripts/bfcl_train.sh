@@ -1,0 +1,67 @@
+# shellcheck shell=bash disable=SC2154 # the variables are the sourcing script's
+# Sourced, in the project's root, by tiny_cpu_rest.sh and smollm2_135m_rest.sh, which set what is
+# their own and call `rest_on_bfcl "$@"`. Here: the run that both are.
+#
+#   python   interpreter of the environment
+#   start    folder of data/ and model/, which `make_start` fills
+#   configuration   Hydra's --config-path, --config-name, --config-dir
+#   groups   configuration groups to add
+#   code     files that decide what a run does
+#   steps preset seed output save; settings: others, as one line
+#
+# Run again with the same settings it goes on from the last checkpoint, and reuses what is complete.
+
+rest_on_bfcl() {
+  local arguments=(
+    "${groups[@]}"
+    "data.train_files=$start/data/train.parquet"
+    "data.val_files=$start/data/held_out.parquet"
+    "data.seed=$seed"
+    "actor_rollout_ref.model.path=$start/model"
+    "actor_rollout_ref.rollout.seed=$seed"
+    "trainer.save_freq=$save"
+    trainer.max_actor_ckpt_to_keep=2
+    trainer.resume_mode=auto
+  )
+  if [[ ${DRY_RUN:-0} == 1 ]]; then
+    exec "$python" -m rest_verl.integration.dry_run "${configuration[@]}" \
+      "trainer.total_training_steps=$steps" "${arguments[@]}" "$@"
+  fi
+
+  mkdir -p "$output"
+  local now
+  now="$settings steps=$steps preset=$preset seed=$seed code=$(cat "${code[@]}" | sha256sum | cut -c1-12) $*"
+  if [[ -f $output/settings.txt && $(<"$output/settings.txt") == "$now" ]]; then
+    if [[ -f $output/summary.json && -f $output/report.png ]]; then
+      echo "already complete: $output (delete it to train again)"
+      cat "$output/summary.json"
+      exit 0
+    fi
+  else
+    rm -rf "$output"/{summary.json,metrics.jsonl,samples.json,report.*,validation,verl_metrics*.jsonl,checkpoints,train.log}
+    echo "$now" >"$output/settings.txt"
+  fi
+
+  source run_scripts/follow_main_ppo.sh
+  echo "== 1/3 data, tokenizer and starting model"
+  make_start
+
+  echo "== 2/3 ResT, $steps steps, preset $preset, $settings (log: $output/train.log)"
+  local resume=() saved
+  if [[ -f $output/checkpoints/latest_checkpointed_iteration.txt ]]; then
+    saved=$(<"$output/checkpoints/latest_checkpointed_iteration.txt")
+    echo "going on after step $saved"
+    # Validated before its first step; what may be missing is the validation after the last one.
+    ((saved == steps)) || resume=(trainer.val_before_train=false)
+  fi
+  # verl begins its log anew at each start; the summary joins them.
+  if [[ -f $output/verl_metrics.jsonl ]]; then
+    (cat "$output/verl_metrics.jsonl"; echo) >>"$output/verl_metrics_earlier.jsonl" # its last line may be cut
+  fi
+  local shown="reward=reward/total/mean format=reward/format_ok/mean names=reward/name_match/mean"
+  train "$output" "$steps" "$shown" "${arguments[@]}" "${resume[@]}" "$@"
+
+  echo "== 3/3 summary and report"
+  "$python" -m recipes.tiny_cpu.summarize "$output" --data "$start/data/held_out.parquet" \
+    --preset "$preset" --seed "$seed" --seconds "$SECONDS"
+}
