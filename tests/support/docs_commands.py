@@ -25,6 +25,7 @@ class How(NamedTuple):
 
 
 _TINY = "tests/end_to_end/test_tiny_run.py::test_the_summary_and_the_report_are_complete"
+_SMOLLM2 = "tests/end_to_end/test_smollm2_run.py::test_a_pretrained_model_goes_through_the_same_run"
 _TALKS = "tests/end_to_end/test_multi_turn_run.py::test_rollouts_are_multi_turn_and_dumped"
 _ROWS = "tests/data/test_multi_turn_scripts.py::test_"
 _GPU = "tests/recipes/test_gpu_scripts.py::test_"
@@ -49,6 +50,10 @@ TABLE = {
     "bash run_scripts/ray_cluster.sh *": How(Kind.RUN),
     "bash run_scripts/setup_cpu.sh": How(Kind.COVERED, _TINY),
     "*bash run_scripts/tiny_cpu_rest.sh*": How(Kind.COVERED, _TINY),
+    "DRY_RUN=1 * bash run_scripts/smollm2_135m_rest.sh": How(
+        Kind.COVERED, "tests/recipes/test_smollm2.py::test_both_devices_compose"
+    ),
+    "*bash run_scripts/smollm2_135m_rest.sh*": How(Kind.COVERED, _SMOLLM2),
     "*bash run_scripts/tiny_cpu_multi_turn.sh*": How(Kind.COVERED, _TALKS),
     "python data_prep/*.py --categories multi_turn *": How(Kind.COVERED, f"{_ROWS}multi_turn_rows"),
     "python data_prep/*.py --bfcl *": How(Kind.COVERED, f"{_ROWS}steps_of_bfcl"),
