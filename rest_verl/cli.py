@@ -1,4 +1,4 @@
-"""The command `rest-verl`: doctor, dry-run, report, view, evaluate."""
+"""The command `rest-verl`: doctor, dry-run, report, view, evaluate, gradients."""
 
 import argparse
 import logging
@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 
 from rest_verl.evaluation.commands import add_evaluate
+from rest_verl.study.gradients.command import add_gradients
 from rest_verl.viewing.report.command import add_report
 from rest_verl.viewing.tokens.command import add_view
 
@@ -41,6 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     add_report(commands)
     add_view(commands)
     add_evaluate(commands)
+    add_gradients(commands)
     commands.add_parser("dry-run", help="what would a training command do? checks, memory, time")
     given = sys.argv[1:] if argv is None else argv
     if given[:1] == ["dry-run"]:  # what follows is verl's and Hydra's, options and all

@@ -33,8 +33,11 @@ ROOMS: dict[str, set[str]] = {
     "viewing": set(),
     "viewing.tokens": {"syntax", "algorithm", "integration", "viewing"},
     "viewing.report": {"algorithm", "viewing"},
+    "study": {
+        "files", "algorithm", "rewards", "integration", "viewing", "viewing.tokens",
+    },
     "plugin": {"integration"},
-    "cli": {"integration", "evaluation.commands", "viewing.tokens", "viewing.report"},
+    "cli": {"integration", "evaluation.commands", "study", "viewing.tokens", "viewing.report"},
     # OLD_PLACES: named by earlier documentation, re-exported; nobody here imports them.
     "algorithm.trainer": {"integration"},
     "evaluation.validation": {"evaluation.bfcl"},

@@ -1,0 +1,1 @@
+"""The command `rest-verl gradients`: what a weighting does to a policy's gradient."""

@@ -1,0 +1,136 @@
+"""Intervals of ratios of estimates over prompts: jackknife variances, Fieller's limits.
+
+- Variances come from leaving out blocks of prompts. Drawing prompts with replacement would be
+  wrong: a prompt drawn twice is correlated with itself, and the noise passes for signal.
+- A squared length estimated from pairs is mostly of second order, and the jackknife's variance
+  counts that part twice; Efron and Stein (Annals of Statistics 9, 1981) take it out by leaving out
+  two.
+- A ratio whose denominator is hardly known has no normal distribution. Fieller's limits (1954) are
+  the θ for which A - θ B is within its own error of 0; where B itself is, there is no bound.
+
+Shape letters: A replicates, M blocks.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from scipy import stats
+
+from rest_verl.study.gradients.moments import Replicates
+
+CONFIDENCE = 0.95
+WANTED = 0.1
+"""Half-width of an interval that tells something of a ratio to uniform's."""
+
+
+@dataclass(frozen=True)
+class Variances:
+    """Of a numerator and a denominator."""
+
+    covariance: np.ndarray
+    """Of (A, B), (2, 2)."""
+    second_order: float
+    """Share of it that falls with the square of the number of prompts, in [0, 1]."""
+    degrees_of_freedom: int
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """An estimate with its interval; None: no bound."""
+
+    value: float | None
+    """None: the denominator's estimate is not above 0."""
+    low: float | None
+    high: float | None
+    num_prompts_needed: int | None
+    """About as many give an interval of ± `WANTED`; None: this one is, or nothing can be said."""
+
+    def as_dict(self) -> dict[str, float | None]:
+        """For JSON."""
+        return asdict(self)
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """The interval; None: without bounds."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+    def excludes(self, number: float) -> bool:
+        """Whether the interval has bounds, and `number` is not between them."""
+        return self.ends is not None and not self.ends[0] <= number <= self.ends[1]
+
+
+def jackknife(replicates: Replicates, top_A: np.ndarray, bottom_A: np.ndarray) -> Variances:
+    """Variances of a figure's numerator and denominator, from their replicates."""
+    num = replicates.num_blocks
+    whole, without_one, without_two = replicates.split(np.stack([top_A, bottom_A], axis=-1))
+    spread = without_one - without_one.mean(0)
+    covariance = (num - 1) / num * spread.T @ spread
+    # What leaving out two does beyond leaving out each: the second-order terms alone.
+    first, second = np.triu_indices(num, 1)
+    beyond = (
+        num * whole
+        - (num - 1) * (without_one[first] + without_one[second])
+        + (num - 2) * without_two
+    )
+    beyond = beyond - beyond.mean(0)
+    excess = beyond.T @ beyond / (num * (num - 1))
+    # Along the ratio: of A - θ B at its estimate.
+    along = np.array([1.0, -whole[0] / whole[1] if whole[1] else 0.0])
+    jack = float(along @ covariance @ along)
+    # Where all is of second order, the excess is half: an estimate beyond that is noise.
+    share = min(max(float(along @ excess @ along) / jack, 0.0), 0.5) if jack > 0 else 0.0
+    return Variances((1 - share) * covariance, share / (1 - share), num - 1)
+
+
+def ratio_interval(
+    top: float,
+    bottom: float,
+    variances: Variances,
+    num_prompts: int,
+    *,
+    limits: tuple[float, float] = (-math.inf, math.inf),
+) -> Ratio:
+    """Fieller's interval of top / bottom, at `CONFIDENCE`.
+
+    Args:
+        top, bottom: The estimates from all prompts.
+        variances: Theirs.
+        num_prompts: Prompts that they are from.
+        limits: What the ratio cannot exceed.
+    """
+    t = float(stats.t.ppf((1 + CONFIDENCE) / 2, variances.degrees_of_freedom))
+    (aa, ab), (_, bb) = (t**2 * variances.covariance).tolist()
+    value = top / bottom if bottom > 0 else None
+    leading = bottom**2 - bb
+    half = top * bottom - ab
+    inside = half**2 - leading * (top**2 - aa)
+    if value is None or leading <= 0 or inside < 0:
+        needed = None if value is None else _needed(bottom, value, variances, num_prompts, t)
+        return Ratio(value, None, None, needed)
+    low, high = (half - math.sqrt(inside)) / leading, (half + math.sqrt(inside)) / leading
+    needed = None
+    if high - low > 2 * WANTED:
+        needed = _needed(bottom, value, variances, num_prompts, t)
+    low, high = (min(max(number, limits[0]), limits[1]) for number in (low, high))
+    return Ratio(value, low, high, needed)
+
+
+def _needed(
+    bottom: float, value: float, variances: Variances, num_prompts: int, t: float
+) -> int | None:
+    """Prompts for a half-width of `WANTED`: first-order variance falls as 1 / P, the rest as
+    1 / P²."""
+    along = np.array([1.0, -value]) / bottom
+    variance = float(along @ variances.covariance @ along)
+    first = variance * (1 - variances.second_order) * num_prompts
+    second = variance * variances.second_order * num_prompts**2
+    target = (WANTED / t) ** 2
+    if not 0 < variance < math.inf:
+        return None
+    return max(
+        num_prompts + 1,
+        math.ceil((first + math.sqrt(first**2 + 4 * second * target)) / (2 * target)),
+    )
