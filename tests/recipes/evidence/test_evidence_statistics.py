@@ -193,7 +193,7 @@ def test_contrasts_by_hand() -> None:
     assert bootstrap(values, contrast(-1, 1, 1, -1)).value == pytest.approx(0.5)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 10**6), st.floats(-0.5, 0.5))
 def test_a_paired_interval_does_not_see_what_both_arms_share(seed: int, shift: float) -> None:
     rng = np.random.default_rng(seed)
