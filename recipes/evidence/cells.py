@@ -1,7 +1,8 @@
 """The study's cells as files: read, held to the declaration, and which of the declared are missing.
 
 A cell is one training run: a task, a reward, an arm (how tokens are weighted) and a seed. Its file
-carries the SHA-256 of the declaration under which it was run.
+carries the SHA-256 of the declaration under which it was run: that of its task alone, so that a
+task can be declared after another was run.
 """
 
 import hashlib
@@ -14,6 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+HERE = Path(__file__).parent
+DECLARATION, CELLS = HERE / "declaration.json", HERE / "cells"
 REFERENCE = "uniform"
 """The arm that the others are compared with: plain GRPO."""
 
@@ -38,9 +41,15 @@ class Task:
     name: str
     rewards: tuple[str, ...]
     arms: tuple[str, ...]
+    first: tuple[str, ...]
+    """The arms that are run first."""
     seeds: tuple[int, ...]
     steps: int
     evaluate_every: int
+    settings: Mapping[str, Any]
+    """All that was declared of it."""
+    digest: str
+    """SHA-256 of all that was declared of it, however it is laid out."""
 
     @property
     def evaluation_steps(self) -> list[int]:
@@ -48,11 +57,13 @@ class Task:
         return sorted({*range(0, self.steps, self.evaluate_every), self.steps})
 
     def declared(self) -> Iterator[Key]:
-        """Every declared cell."""
-        for reward in self.rewards:
-            for arm in self.arms:
-                for seed in self.seeds:
-                    yield Key(self.name, reward, arm, seed)
+        """Every declared cell, in the order of running: what is complete is whole seeds."""
+        later = tuple(arm for arm in self.arms if arm not in self.first)
+        for arms in (self.first, later):
+            for seed in self.seeds:
+                for reward in self.rewards:
+                    for arm in arms:
+                        yield Key(self.name, reward, arm, seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,21 +125,13 @@ def read_study(declaration: Path, folder: Path) -> Study:
         ValueError: no declaration; or any cell that was run under another one, was not declared,
             is not whole, or has other rows than the rest of its task. All of them are named.
     """
-    try:
-        written = declaration.read_bytes()
-        declared = json.loads(written)["tasks"]
-        tasks = {name: _task(name, task) for name, task in declared.items()}
-    except FileNotFoundError:
-        raise ValueError(f"{declaration}: no such file") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{declaration}: not a declaration: {error!r}") from None
-    digest = hashlib.sha256(written).hexdigest()
+    tasks = read_declaration(declaration)
     cells: dict[Key, Cell] = {}
     rows: dict[str, int] = {}
     refused = []
     for path in sorted(folder.rglob("*.json")):
         try:
-            cell = _read_cell(path, folder, digest, tasks)
+            cell = _read_cell(path, folder, tasks)
             counts = {len(evaluation.exact_N) for evaluation in cell.evaluations}
             wanted = rows.setdefault(cell.key.task, min(counts))
             if counts != {wanted} or not wanted:
@@ -142,18 +145,36 @@ def read_study(declaration: Path, folder: Path) -> Study:
     return Study(tasks=tasks, cells=cells)
 
 
+def read_declaration(path: Path) -> dict[str, Task]:
+    """The declared tasks by name.
+
+    Raises:
+        ValueError: no such file, or it does not say what a task is.
+    """
+    try:
+        declared = json.loads(path.read_bytes())["tasks"]
+        return {name: _task(name, task) for name, task in declared.items()}
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: not a declaration: {error!r}") from None
+
+
 def _task(name: str, declared: Mapping[str, Any]) -> Task:
     return Task(
         name=name,
         rewards=tuple(declared["rewards"]),
         arms=tuple(declared["arms"]),
+        first=tuple(declared.get("first", declared["arms"])),
         seeds=tuple(map(int, declared["seeds"])),
         steps=int(declared["steps"]),
         evaluate_every=int(declared["evaluate_every"]),
+        settings=declared,
+        digest=hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest(),
     )
 
 
-def _read_cell(path: Path, folder: Path, digest: str, tasks: Mapping[str, Task]) -> Cell:
+def _read_cell(path: Path, folder: Path, tasks: Mapping[str, Task]) -> Cell:
     """Raises ValueError, without the file's name."""
     try:
         record = json.loads(path.read_bytes())
@@ -172,14 +193,14 @@ def _read_cell(path: Path, folder: Path, digest: str, tasks: Mapping[str, Task])
         raise ValueError(f"no {error} in it") from None
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"not a cell: {error}") from None
-    if under != digest:
-        raise ValueError(
-            f"run under declaration {str(under)[:12]}…, not under this one, {digest[:12]}…: "
-            "restore that declaration, or move the file away and run the cell again"
-        )
     task = tasks.get(key.task)
     if task is None or key not in list(task.declared()):
         raise ValueError(f"a cell that was not declared: {key}")
+    if under != task.digest:
+        raise ValueError(
+            f"run under declaration {str(under)[:12]}…, not under this one, {task.digest[:12]}…: "
+            "restore that declaration, or move the file away and run the cell again"
+        )
     if path != key.path(folder):
         raise ValueError(f"holds the cell of {key.path(folder)}")
     if numbers != list(range(1, task.steps + 1)):

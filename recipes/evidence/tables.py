@@ -12,14 +12,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from recipes.evidence.cells import Study, read_study
+from recipes.evidence.cells import CELLS, DECLARATION, Study, read_study
 from recipes.evidence.picture import draw
 from recipes.evidence.report import completeness, task_report
 from rest_verl.files.atomic import write_atomically
 
-HERE = Path(__file__).parent
-DECLARATION, CELLS = HERE / "declaration.json", HERE / "cells"
-PAGE = HERE.parents[1] / "docs" / "evidence.md"
+PAGE = Path(__file__).parents[2] / "docs" / "evidence.md"
 BLOCK = re.compile(r"(<!-- tables: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 

@@ -1,6 +1,5 @@
 """Made-up cells of the study, whose truth is known, as files."""
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from recipes.evidence.cells import Key
+from recipes.evidence.cells import Key, read_declaration
 
 ARMS = ("uniform", "paper", "shuffled")
 REWARDS = ("toolrl", "toolrl_scheduled")
@@ -48,7 +47,7 @@ def record(
         if bfcl is not None:
             evaluations[-1]["bfcl"] = bfcl[len(evaluations) - 1]
     return {
-        "declaration": hashlib.sha256(declaration.read_bytes()).hexdigest(),
+        "declaration": read_declaration(declaration)["tiny"].digest,
         "task": "tiny",
         "reward": reward,
         "arm": arm,
