@@ -72,15 +72,15 @@ def measured_groups(policy: Policy, groups: Iterable[Sequence[Rollout]]) -> Iter
 def _response(policy: Policy, prompt_ids: list[int], rollout: Rollout) -> Response:
     token_ids = _ids(rollout.token_ids, rollout.text, policy.tokenizer)
     check_fits(policy.model, rollout.name, [*prompt_ids, *token_ids.tolist()], 0)
-    log_prob, entropy = policy.assess(prompt_ids, token_ids)
+    entropy, score_norm = policy.assess(prompt_ids, token_ids)
     assert rollout.score is not None
     return Response(
         token_ids=token_ids,
         region=policy.labeler(rollout.syntax).label(
             token_ids, rollout.response_mask, prompt=prompt_ids
         ),
-        log_prob=log_prob,
         entropy=entropy,
+        score_norm=score_norm,
         reward=rollout.score,
     )
 

@@ -24,10 +24,10 @@ class Response:
     """Observations among them, int64."""
     region: np.ndarray
     """`Region`, -1 where the policy did not sample the token, int8."""
-    log_prob: np.ndarray
-    """Under the policy, float32."""
     entropy: np.ndarray
-    """Of the policy (nats), float32."""
+    """Of the policy's prediction (nats), float32."""
+    score_norm: np.ndarray
+    """1 - Σ p² of that prediction, float32."""
     reward: float
 
 

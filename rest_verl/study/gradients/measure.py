@@ -82,7 +82,7 @@ def measure(
         measured.theory.add(
             region_BT,
             entropy_BT,
-            padded([response.log_prob for response in responses], 0.0),
+            padded([response.score_norm for response in responses], 0.0),
             torch.cat([group.advantages() for group in batch]),
             weights_KBT,
             torch.tensor(group_sizes).repeat_interleave(torch.tensor(group_sizes)),

@@ -59,15 +59,21 @@ def _intervals(axes: Axes, rows: Sequence[Row], name: str, title: str) -> None:
 
 
 def _lemma_2(axes: Axes, result: Result) -> None:
-    _style(axes, "Lemma 2: score norm² and its bound 1 − exp(−H)")
+    _style(axes, "Lemma 2: score norm² and its bound")
     present = [place for place, share in enumerate(result.token_share) if share]
     places = np.arange(len(present))
     colors = [LIGHT.regions[REGIONS[place]] for place in present]
     measured = [result.score_norm[place] or 0.0 for place in present]
     bound = [result.score_bound[place] or 0.0 for place in present]
-    axes.bar(places - 0.2, measured, 0.36, color=colors, label="mean of 1 − π(id)")
+    axes.bar(places - 0.2, measured, 0.36, color=colors, label="1 − Σ p²")
     axes.bar(
-        places + 0.2, bound, 0.36, color="none", edgecolor=colors, linewidth=1.6, label="bound"
+        places + 0.2,
+        bound,
+        0.36,
+        color="none",
+        edgecolor=colors,
+        linewidth=1.6,
+        label="1 − exp(−H)",
     )
     axes.set_xticks(places, [REGIONS[place].upper() for place in present])
     axes.legend(frameon=False, fontsize=8.5, labelcolor=LIGHT.muted)

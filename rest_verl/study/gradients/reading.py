@@ -14,8 +14,12 @@ from rest_verl.algorithm.regions import RegionLabeler
 from rest_verl.integration.checkpoints import find_model
 from rest_verl.integration.message_reader import MessageReader, generation_end_ids
 from rest_verl.integration.run_syntax import RunSyntaxes
-from rest_verl.study.policy import response_log_probs
+from rest_verl.study.policy import entropy
 from rest_verl.viewing.tokens.entropy import load_model, load_tokenizer
+
+# Shape letters: S prompt + response tokens, T response tokens, V vocabulary.
+
+_CHUNK = 256  # positions turned into probabilities at once: float32 (_CHUNK, V)
 
 
 @dataclass(frozen=True)
@@ -71,14 +75,22 @@ class Policy:
         return next((id_ for id_ in known if id_ is not None), 0)
 
     @torch.no_grad()
-    def assess(
-        self, prompt_ids: Sequence[int], token_ids: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Log-probabilities and entropies (nats) of a response under the model, float32 (T,)."""
+    def assess(self, prompt_ids: Sequence[int], token_ids: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Entropy (nats) and 1 - Σ p² of the prediction of each token, float32 (T,) each.
+
+        One response at a time: no padding, so nothing depends on what else is measured.
+        """
         if not len(token_ids):
             return np.zeros(0, np.float32), np.zeros(0, np.float32)
-        ids_1T = torch.from_numpy(token_ids)[None].to(self.model.device)
-        log_prob_1T, entropy_1T = response_log_probs(
-            self.model, [prompt_ids], ids_1T, temperature=self.temperature
-        )
-        return log_prob_1T[0].cpu().numpy(), entropy_1T[0].cpu().numpy()
+        ids_S = np.concatenate([np.asarray(prompt_ids, dtype=np.int64), token_ids])
+        ids_1S = torch.from_numpy(ids_S)[None].to(self.model.device)
+        kept = len(token_ids) + 1  # a token's prediction stands at the one before it
+        logits_TV = self.model(input_ids=ids_1S, use_cache=False, logits_to_keep=kept).logits[
+            0, :-1
+        ]
+        entropies, score_norms = [], []
+        for logits_tV in logits_TV.split(_CHUNK):
+            logits_tV = logits_tV.float() / self.temperature
+            entropies.append(entropy(logits_tV))
+            score_norms.append(1 - logits_tV.softmax(-1).square().sum(-1))
+        return torch.cat(entropies).cpu().numpy(), torch.cat(score_norms).cpu().numpy()

@@ -129,7 +129,7 @@ def _sample(
         pad_id=policy.pad_id,
         generator=generator,
     )
-    ids, log_prob_BT, entropy_BT = sampled.ids(), sampled.log_prob.cpu(), sampled.entropy.cpu()
+    ids = sampled.ids()
     for number, prompt in enumerate(prompts):
         tools = reader.syntax.types_from(prompt.tools)
         is_open = reader.think_is_open(prompt.ids)
@@ -142,13 +142,14 @@ def _sample(
                 think_is_open=is_open,
                 tools=tools,
             )
-            length = len(ids[row])
+            token_ids = np.array(ids[row], dtype=np.int64)
+            entropy, score_norm = policy.assess(prompt.ids, token_ids)
             responses.append(
                 Response(
-                    token_ids=np.array(ids[row], dtype=np.int64),
-                    region=labeler.label(ids[row], prompt=prompt.ids),
-                    log_prob=log_prob_BT[row, :length].numpy(),
-                    entropy=entropy_BT[row, :length].numpy(),
+                    token_ids=token_ids,
+                    region=labeler.label(token_ids, prompt=prompt.ids),
+                    entropy=entropy,
+                    score_norm=score_norm,
                     reward=result.score,
                 )
             )

@@ -1,8 +1,8 @@
 """The paper's Lemma 2 and Theorem 1, held against what a policy does.
 
-- Lemma 2: the score of a softmax step has E‖s_t‖² = 1 - Σ_v p_v² ≤ 1 - exp(-H_t). Of an id that
-  the policy sampled, 1 - π(id) has that expectation, so the mean of it over a region's tokens
-  measures the left side.
+- Lemma 2: the score of a softmax step has E‖s_t‖² = 1 - Σ_v p_v² ≤ 1 - exp(-H_t). Both sides are
+  worked out from the policy's predictions. (1 - π(id) of the sampled id has the same expectation,
+  but not among the tokens of a region: the id itself decides the region.)
 - Theorem 1: Var(g) ≤ E[Â²] Σ_t β_t w_t², β_t = E[‖J_t‖² (1 - exp(-H_t))]. With the Jacobians J_t
   taken as alike, as the method does when it goes by entropy, the bound of one weighting over
   uniform's has no unknown left, and can be held against the ratio of the variances.
@@ -34,7 +34,7 @@ class Theory:
         self,
         region_BT: Tensor,
         entropy_BT: Tensor,
-        log_prob_BT: Tensor,
+        score_norm_BT: Tensor,
         advantage_B: Tensor,
         weights_KBT: Tensor,
         group_size_B: Tensor,
@@ -44,7 +44,7 @@ class Theory:
         Args:
             region_BT: Regions, -1 where no token was sampled.
             entropy_BT: Of the policy (nats).
-            log_prob_BT: Of the sampled ids under the policy.
+            score_norm_BT: 1 - Σ p² of its predictions.
             advantage_B: Advantages.
             weights_KBT: Token weights.
             group_size_B: Responses in each one's group.
@@ -53,7 +53,7 @@ class Theory:
         count_BR = region_sums(region_BT)
         self.count_R += count_BR.sum(0)
         self._entropy_R += region_sums(region_BT, entropy_BT).sum(0)
-        self._score_norm_R += region_sums(region_BT, -torch.expm1(log_prob_BT.double())).sum(0)
+        self._score_norm_R += region_sums(region_BT, score_norm_BT).sum(0)
         self._bound_R += region_sums(region_BT, bound_BT).sum(0)
         scale_B = advantage_B / (group_size_B * count_BR.sum(1).clamp_min(1))
         for row, weights_BT in enumerate(weights_KBT.double()):
