@@ -18,7 +18,7 @@ from scipy.optimize import minimize
 
 from rest_verl.study.gradients.figures import Quadratic, joint_interval
 from rest_verl.study.gradients.intervals import Ratio
-from rest_verl.study.gradients.moments import LEAST_PROMPTS, Moments
+from rest_verl.study.gradients.moments import Moments
 
 _STARTS = 12
 
@@ -45,8 +45,8 @@ def best_weights(
     low: float,
     high: float,
     seed: int,
-) -> BestWeights | None:
-    """See above; None where half of the prompts are too few to choose on.
+) -> BestWeights:
+    """See above.
 
     Args:
         moments: Of all prompts; the first column is `uniform`, the last are the regions.
@@ -55,8 +55,6 @@ def best_weights(
         low, high: Bounds of the weights, around 1.
         seed: Of the optimiser's starts.
     """
-    if moments.num_blocks < LEAST_PROMPTS:
-        return None
     present = np.flatnonzero(share_R > 0)
     place_of_R = moments.num_columns - len(share_R) + present
     uniform_C = np.eye(moments.num_columns)[0]

@@ -129,6 +129,10 @@ def measure_gradients(arguments: argparse.Namespace) -> int:
     if arguments.num_samples < 2:
         raise ValueError("--num-samples 1: a response is judged against others; give 2 or more")
     found = weightings(arguments.presets, map(parse_weights, arguments.weights), arguments.progress)
+    for option in ("rollouts", "prompts"):
+        path = getattr(arguments, option)
+        if path is not None and not path.exists():
+            raise ValueError(f"--{option} {path}: no such file")
     output = arguments.output
     if output.exists() and not output.is_dir():
         raise ValueError(f"--output {output}: is a file; name a folder")

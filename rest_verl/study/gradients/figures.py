@@ -103,6 +103,7 @@ class Quadratic:
                 name: joint_interval(
                     [(self.replicates, fraction)],
                     limits=(-1.0, 1.0) if name == "cosine" else (-math.inf, math.inf),
+                    relative=name == "noise_to_signal",
                 )
                 for name, fraction in self.fractions(weights_C).items()
             }
@@ -117,8 +118,12 @@ def joint_interval(
     parts: Iterable[tuple[Replicates, Fraction]],
     *,
     limits: tuple[float, float] = (-math.inf, math.inf),
+    relative: bool = False,
 ) -> Ratio:
-    """The interval of a ratio whose numerator and denominator add up over independent parts."""
+    """The interval of a ratio whose numerator and denominator add up over independent parts.
+
+    `limits` and `relative` are for `ratio_interval`.
+    """
     top = bottom = 0.0
     covariance, second, freedom, num_prompts = np.zeros((2, 2)), 0.0, 0, 0
     for replicates, (top_A, bottom_A) in parts:
@@ -131,4 +136,4 @@ def joint_interval(
         num_prompts += replicates.num_prompts
     total = float(np.trace(covariance))
     joint = Variances(covariance, second / total if total else 0.0, freedom)
-    return ratio_interval(top, bottom, joint, num_prompts, limits=limits)
+    return ratio_interval(top, bottom, joint, num_prompts, limits=limits, relative=relative)

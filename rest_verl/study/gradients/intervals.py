@@ -23,7 +23,8 @@ from rest_verl.study.gradients.moments import Replicates
 
 CONFIDENCE = 0.95
 WANTED = 0.1
-"""Half-width of an interval that tells something of a ratio to uniform's."""
+"""Half-width of an interval that tells something of a ratio to uniform's; of other ratios, as a
+share of the estimate."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Ratio:
     low: float | None
     high: float | None
     num_prompts_needed: int | None
-    """About as many give an interval of ± `WANTED`; None: this one is, or nothing can be said."""
+    """About as many give a half-width of `WANTED`; None: it has that, or nothing can be said."""
 
     def as_dict(self) -> dict[str, float | None]:
         """For JSON."""
@@ -92,6 +93,7 @@ def ratio_interval(
     num_prompts: int,
     *,
     limits: tuple[float, float] = (-math.inf, math.inf),
+    relative: bool = False,
 ) -> Ratio:
     """Fieller's interval of top / bottom, at `CONFIDENCE`.
 
@@ -100,37 +102,38 @@ def ratio_interval(
         variances: Theirs.
         num_prompts: Prompts that they are from.
         limits: What the ratio cannot exceed.
+        relative: The half-width that is wanted is a share of the estimate.
     """
     t = float(stats.t.ppf((1 + CONFIDENCE) / 2, variances.degrees_of_freedom))
     (aa, ab), (_, bb) = (t**2 * variances.covariance).tolist()
-    value = top / bottom if bottom > 0 else None
+    if bottom <= 0:
+        return Ratio(None, None, None, None)
+    value = top / bottom
+    wanted = WANTED * (abs(value) if relative else 1.0)
+    needed = _needed(bottom, value, variances, num_prompts, wanted / t)
     leading = bottom**2 - bb
     half = top * bottom - ab
-    inside = half**2 - leading * (top**2 - aa)
-    if value is None or leading <= 0 or inside < 0:
-        needed = None if value is None else _needed(bottom, value, variances, num_prompts, t)
+    if leading <= 0:
         return Ratio(value, None, None, needed)
-    low, high = (half - math.sqrt(inside)) / leading, (half + math.sqrt(inside)) / leading
-    needed = None
-    if high - low > 2 * WANTED:
-        needed = _needed(bottom, value, variances, num_prompts, t)
+    root = math.sqrt(max(half**2 - leading * (top**2 - aa), 0.0))  # below 0 by rounding alone
+    low, high = (half - root) / leading, (half + root) / leading
+    if high - low <= 2 * wanted:
+        needed = None
     low, high = (min(max(number, limits[0]), limits[1]) for number in (low, high))
     return Ratio(value, low, high, needed)
 
 
 def _needed(
-    bottom: float, value: float, variances: Variances, num_prompts: int, t: float
+    bottom: float, value: float, variances: Variances, num_prompts: int, error: float
 ) -> int | None:
-    """Prompts for a half-width of `WANTED`: first-order variance falls as 1 / P, the rest as
-    1 / P²."""
+    """Prompts for a standard error of `error`, more than there are: first-order variance falls as
+    1 / P, the rest as 1 / P²."""
     along = np.array([1.0, -value]) / bottom
     variance = float(along @ variances.covariance @ along)
     first = variance * (1 - variances.second_order) * num_prompts
     second = variance * variances.second_order * num_prompts**2
-    target = (WANTED / t) ** 2
-    if not 0 < variance < math.inf:
+    target = error**2
+    if not (0 < variance < math.inf and target > 0):
         return None
-    return max(
-        num_prompts + 1,
-        math.ceil((first + math.sqrt(first**2 + 4 * second * target)) / (2 * target)),
-    )
+    needed = (first + math.sqrt(first**2 + 4 * second * target)) / (2 * target)
+    return max(num_prompts + 1, math.ceil(needed))

@@ -99,9 +99,8 @@ def _weights(axes: Axes, result: Result) -> None:
     _style(axes, "Mean weights by region")
     present = [place for place, share in enumerate(result.token_share) if share]
     lines = [(row.label, row.weights) for row in result.rows if row.name == "paper"]
-    if result.best:
-        lines.append(("best here", result.best.weights))
-    width = 0.8 / max(1, len(lines))
+    lines.append(("best here", result.best.weights))
+    width = 0.8 / len(lines)
     for number, (label, weights) in enumerate(lines):
         offset = (number - (len(lines) - 1) / 2) * width
         axes.bar(
@@ -113,8 +112,7 @@ def _weights(axes: Axes, result: Result) -> None:
         )
     axes.axhline(1, color=LIGHT.muted, linewidth=1, linestyle=(0, (4, 3)))
     axes.set_xticks(range(len(present)), [REGIONS[place].upper() for place in present])
-    if lines:
-        axes.legend(frameon=False, fontsize=8.5, labelcolor=LIGHT.muted)
+    axes.legend(frameon=False, fontsize=8.5, labelcolor=LIGHT.muted)
 
 
 def _style(axes: Axes, title: str) -> None:

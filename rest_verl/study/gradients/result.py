@@ -41,7 +41,7 @@ class Result:
 
     rows: list[Row]
     """`uniform` first."""
-    best: BestWeights | None
+    best: BestWeights
     token_share: list[float]
     entropy: list[float | None]
     score_norm: list[float | None]
@@ -90,8 +90,7 @@ class Result:
                 }
                 for row in self.rows
             ],
-            "best_weights": best
-            and {
+            "best_weights": {
                 "weights": dict(zip(REGIONS, best.weights, strict=True)),
                 "halves": [dict(zip(REGIONS, half, strict=True)) for half in best.halves],
                 "bounds": [best.low, best.high],

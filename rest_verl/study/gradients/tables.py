@@ -38,8 +38,7 @@ def region_table(result: Result) -> Cells:
         "1 − exp(−H)": result.score_bound,
     }
     lines |= {f"weight: {row.label}": row.weights for row in result.rows if row.name == "paper"}
-    if result.best:
-        lines["weight: best here"] = result.best.weights
+    lines["weight: best here"] = result.best.weights
     cells = [["", *map(str.upper, REGIONS)], ["tokens", *share]]
     return cells + [[name, *map(number, values)] for name, values in lines.items()]
 
@@ -73,12 +72,12 @@ def remarks(result: Result) -> Iterator[str]:
         "of a squared length (one standard deviation) at most, alike for all weightings, so that "
         "ratios err by less."
     )
-    if result.best:
-        best = result.best
-        yield (
-            f"Best weights within [{best.low:g}, {best.high:g}], chosen on half of the prompts and "
-            f"judged on the other half: gain {interval(best.gain)}; {verdict(best.gain)}."
-        )
+    best = result.best
+    yield (
+        f"Best weights (mean 1, within [{best.low:g}, {best.high:g}]), chosen on half of the "
+        f"prompts and judged on the other half: gain {interval(best.gain)}; apart from 1? "
+        f"{verdict(best.gain)}."
+    )
 
 
 def interval(ratio: Ratio) -> str:
