@@ -29,6 +29,7 @@ _SMOLLM2 = "tests/end_to_end/test_smollm2_run.py::test_a_pretrained_model_goes_t
 _TALKS = "tests/end_to_end/test_multi_turn_run.py::test_rollouts_are_multi_turn_and_dumped"
 _ROWS = "tests/data/test_multi_turn_scripts.py::test_"
 _GPU = "tests/recipes/test_gpu_scripts.py::test_"
+_GRADIENTS = "tests/study/test_gradients_command.py::test_"
 _EVALUATE = "tests/evaluation/commands/test_evaluate_runs.py::test_"
 
 TABLE = {
@@ -64,6 +65,8 @@ TABLE = {
     "*rest-verl evaluate bfcl *": How(Kind.COVERED, f"{_EVALUATE}a_run_from_end_to_end"),
     "*rest-verl evaluate api-bank *": How(Kind.COVERED, f"{_EVALUATE}api_bank"),
     "*rest-verl evaluate compare *": How(Kind.COVERED, f"{_EVALUATE}compare"),
+    "rest-verl gradients *--rollouts *": How(Kind.COVERED, f"{_GRADIENTS}dumps_are_measured"),
+    "rest-verl gradients *": How(Kind.COVERED, f"{_GRADIENTS}sampled_groups_are_measured"),
     "rest-verl report *--watch": How(
         Kind.COVERED, "tests/viewing/report/test_report_live.py::test_command_watches"
     ),

@@ -76,7 +76,7 @@ def _lemma_2(axes: Axes, result: Result) -> None:
         label="1 − exp(−H)",
     )
     axes.set_xticks(places, [REGIONS[place].upper() for place in present])
-    axes.legend(frameon=False, fontsize=8.5, labelcolor=LIGHT.muted)
+    _legend(axes)
 
 
 def _theorem_1(axes: Axes, rows: Sequence[Row]) -> None:
@@ -112,7 +112,21 @@ def _weights(axes: Axes, result: Result) -> None:
         )
     axes.axhline(1, color=LIGHT.muted, linewidth=1, linestyle=(0, (4, 3)))
     axes.set_xticks(range(len(present)), [REGIONS[place].upper() for place in present])
-    axes.legend(frameon=False, fontsize=8.5, labelcolor=LIGHT.muted)
+    _legend(axes)
+
+
+def _legend(axes: Axes) -> None:
+    """In a row above the bars, which are given room for it."""
+    axes.set_ylim(top=1.15 * axes.get_ylim()[1])
+    axes.legend(
+        loc="upper left",
+        ncols=4,
+        frameon=False,
+        fontsize=8.5,
+        labelcolor=LIGHT.muted,
+        handlelength=1.2,
+        columnspacing=1.0,
+    )
 
 
 def _style(axes: Axes, title: str) -> None:
