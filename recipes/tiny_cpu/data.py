@@ -17,6 +17,7 @@ from typing import Any
 from rest_verl.data import (
     BfclRow,
     BfclSource,
+    PromptStyle,
     build_prompt,
     reference_answer,
     split_position,
@@ -28,7 +29,7 @@ CATEGORIES = ("simple_python", "multiple", "live_simple", "live_multiple")
 SPLITS = ("warm_start", "train", "validation", "held_out")
 SHARES = (0.45, 0.30, 0.10, 0.15)
 SPLIT_SEED = 1
-STYLE = "compact"
+STYLE: PromptStyle = "compact"
 
 MAX_PROMPT_TOKENS = 160
 MAX_ANSWER_TOKENS = 64  # below the 80 that a response may have: room for a detour

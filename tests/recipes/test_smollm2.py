@@ -177,7 +177,7 @@ SIZES = {
     "actor_rollout_ref.rollout.max_model_len": 240,
     "algorithm.rest.preset": "paper",
     "trainer.v1.trainer_mode": "rest_sync",
-    "trainer.total_training_steps": 60,
+    "trainer.total_training_steps": 70,
 }
 DEVICES = {
     "cpu": {
