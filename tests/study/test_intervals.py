@@ -24,7 +24,10 @@ UNIFORM, OTHER = np.eye(2)
 
 
 class Known:
-    """Gaussian gradients whose signal is a hundredth of their noise, of `uniform` and another."""
+    """Gaussian gradients whose signal is a hundredth of their noise, of `uniform` and another.
+
+    With `uneven`, six of ten prompts have no gradient, and the others' sizes are log-normal.
+    """
 
     size = 300
     mean_CD = np.zeros((2, size))
@@ -35,20 +38,27 @@ class Known:
     scale_D *= math.sqrt(100 / (scale_D**2).sum())
     correlation = 0.9
 
-    @classmethod
-    def draw(cls, random: np.random.Generator, num_prompts: int) -> Quadratic:
-        moments = Moments(num_prompts, 2, cls.size)
+    def __init__(self, uneven: bool = False) -> None:
+        self.uneven = uneven
+        # a prompt's size k: E k = 1 for the signal, and E k² for what its spread adds to the noise
+        self.mean_square = math.exp(1.28) / (0.4 * math.exp(0.64)) if uneven else 1.0
+
+    def draw(self, random: np.random.Generator, num_prompts: int) -> Quadratic:
+        moments = Moments(num_prompts, 2, self.size)
         for _ in range(num_prompts):
-            noise = random.standard_normal((2, cls.size))
-            noise[1] = cls.correlation * noise[0] + math.sqrt(1 - cls.correlation**2) * noise[1]
-            moments.add(cls.mean_CD + noise * cls.scale_C[:, None] * cls.scale_D)
+            noise = random.standard_normal((2, self.size))
+            noise[1] = self.correlation * noise[0] + math.sqrt(1 - self.correlation**2) * noise[1]
+            noise *= self.scale_C[:, None] * self.scale_D
+            size = 1.0
+            if self.uneven:
+                size = (random.random() < 0.4) * random.lognormal(0, 0.8) / 0.4 / math.exp(0.32)
+            moments.add(size * (self.mean_CD + noise / math.sqrt(self.mean_square)))
         return Quadratic(moments.replicates(), UNIFORM, BATCH)
 
-    @classmethod
-    def truth(cls) -> dict[str, float]:
-        inner = cls.mean_CD @ cls.mean_CD.T
-        variance = 100 * cls.scale_C**2
+    def truth(self) -> dict[str, float]:
+        inner = self.mean_CD @ self.mean_CD.T
         signal = np.diag(inner)
+        variance = 100 * self.scale_C**2 + (self.mean_square - 1) * signal
         length = np.sqrt(signal + variance / BATCH)
         noise_to_signal = variance / signal
         return {
@@ -60,39 +70,42 @@ class Known:
         }
 
 
-@pytest.fixture(scope="module")
-def samples() -> list[Quadratic]:
-    random = np.random.default_rng(0)
-    return [Known.draw(random, 200) for _ in range(250)]
+@pytest.fixture(scope="module", params=[False, True], ids=["prompts alike", "prompts uneven"])
+def samples(request: pytest.FixtureRequest) -> tuple[Known, list[Quadratic]]:
+    known, random = Known(request.param), np.random.default_rng(0)
+    return known, [known.draw(random, 200) for _ in range(250)]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_intervals_cover_the_truth(samples: list[Quadratic], name: str) -> None:
-    """In 95 % of 250 samples, give or take three standard errors (1.4 % each)."""
-    truth = Known.truth()[name]
-    ratios = [getattr(sample.figures(OTHER), name) for sample in samples]
+def test_the_intervals_cover_the_truth(samples: tuple[Known, list[Quadratic]], name: str) -> None:
+    """In 95 % of 250 samples, give or take three standard errors (1.4 % each); uneven prompts may
+    have it more often, since intervals without bounds are among theirs."""
+    known, drawn = samples
+    truth = known.truth()[name]
+    ratios = [getattr(sample.figures(OTHER), name) for sample in drawn]
     covered = np.mean([not ratio.excludes(truth) for ratio in ratios])
-    assert np.mean([ratio.ends is not None for ratio in ratios]) > 0.95
-    assert 0.95 - 0.042 <= covered <= 0.95 + 0.042
+    assert np.mean([ratio.ends is not None for ratio in ratios]) > (0.7 if known.uneven else 0.95)
+    assert 0.95 - 0.042 <= covered <= (1.0 if known.uneven else 0.95 + 0.042)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_estimates_are_centred(samples: list[Quadratic], name: str) -> None:
-    truth = Known.truth()[name]
-    values = [getattr(sample.figures(OTHER), name).value for sample in samples]
-    assert np.median(values) == pytest.approx(truth, rel=0.04)
+def test_the_estimates_are_centred(samples: tuple[Known, list[Quadratic]], name: str) -> None:
+    known, drawn = samples
+    truth = known.truth()[name]
+    values = [getattr(sample.figures(OTHER), name).value for sample in drawn]
+    assert np.median(values) == pytest.approx(truth, rel=0.08 if known.uneven else 0.04)
 
 
 def test_the_needed_number_of_prompts_is_enough() -> None:
     """Said from 120 prompts; as many then give such an interval, within a factor of two."""
     random = np.random.default_rng(1)
-    said = [Known.draw(random, 120).figures(OTHER).gain.num_prompts_needed for _ in range(30)]
+    said = [Known().draw(random, 120).figures(OTHER).gain.num_prompts_needed for _ in range(30)]
     assert None not in said
     needed = int(np.median([number for number in said if number]))
     assert needed > 120
     widths = []
     for _ in range(15):
-        ends = Known.draw(random, needed).figures(OTHER).gain.ends
+        ends = Known().draw(random, needed).figures(OTHER).gain.ends
         assert ends
         widths.append(ends[1] - ends[0])
     assert WANTED / 2 < np.median(widths) / 2 < 1.5 * WANTED
@@ -129,7 +142,7 @@ def test_variances_of_a_squared_length_are_not_counted_twice() -> None:
     assert np.mean([one.second_order for one in estimated]) > 0.7
 
 
-def known(aa: float, bb: float, ab: float = 0.0, second_order: float = 0.0) -> Variances:
+def given_variances(aa: float, bb: float, ab: float = 0.0, second_order: float = 0.0) -> Variances:
     return Variances(np.array([[aa, ab], [ab, bb]]), second_order, 10**6)
 
 
@@ -141,7 +154,7 @@ def test_the_ends_are_where_the_difference_is_within_its_error(
     top: float, bottom: float, aa: float, bb: float, correlation: float
 ) -> None:
     ab = correlation * math.sqrt(aa * bb)
-    ratio = ratio_interval(top, bottom, known(aa, bb, ab), 100)
+    ratio = ratio_interval(top, bottom, given_variances(aa, bb, ab), 100)
     assert ratio.value == pytest.approx(top / bottom)
     if ratio.ends is None:
         assert bottom**2 <= 1.96**2 * bb * (1 + 1e-3) + 1e-9
@@ -154,7 +167,7 @@ def test_the_ends_are_where_the_difference_is_within_its_error(
 
 
 def test_an_uncertain_denominator_leaves_no_bounds() -> None:
-    ratio = ratio_interval(1.0, 1.0, known(0.01, 0.5), 100)
+    ratio = ratio_interval(1.0, 1.0, given_variances(0.01, 0.5), 100)
     assert ratio.value == 1.0
     assert ratio.ends is None
     assert not ratio.excludes(100)
@@ -163,7 +176,9 @@ def test_an_uncertain_denominator_leaves_no_bounds() -> None:
 
 
 def test_a_denominator_below_zero_leaves_nothing() -> None:
-    assert ratio_interval(1.0, -0.1, known(0.01, 0.5), 100) == Ratio(None, None, None, None)
+    assert ratio_interval(1.0, -0.1, given_variances(0.01, 0.5), 100) == Ratio(
+        None, None, None, None
+    )
 
 
 @pytest.mark.parametrize(
@@ -172,20 +187,20 @@ def test_a_denominator_below_zero_leaves_nothing() -> None:
 def test_the_needed_number_follows_the_order(second_order: float, factor: float) -> None:
     """An error twice too large takes four times the prompts, or twice."""
     error = 2 * WANTED / 1.959964
-    ratio = ratio_interval(1.0, 1.0, known(error**2, 1e-12, 0.0, second_order), 100)
+    ratio = ratio_interval(1.0, 1.0, given_variances(error**2, 1e-12, 0.0, second_order), 100)
     assert ratio.num_prompts_needed == pytest.approx(100 * factor, abs=2)
 
 
 def test_a_narrow_interval_needs_no_more() -> None:
-    assert ratio_interval(1.0, 1.0, known(1e-4, 1e-4), 100).num_prompts_needed is None
+    assert ratio_interval(1.0, 1.0, given_variances(1e-4, 1e-4), 100).num_prompts_needed is None
 
 
 def test_a_figure_that_is_no_ratio_to_uniforms_is_judged_by_its_own_size() -> None:
-    wide = known(1.0, 1e-9)
+    wide = given_variances(1.0, 1e-9)
     assert ratio_interval(100.0, 1.0, wide, 100).num_prompts_needed is not None
     assert ratio_interval(100.0, 1.0, wide, 100, relative=True).num_prompts_needed is None
 
 
 def test_limits_are_kept() -> None:
-    ratio = ratio_interval(0.99, 1.0, known(0.01, 0.01), 100, limits=(-1.0, 1.0))
+    ratio = ratio_interval(0.99, 1.0, given_variances(0.01, 0.01), 100, limits=(-1.0, 1.0))
     assert ratio.high == 1.0
