@@ -32,6 +32,8 @@ _GPU = "tests/recipes/test_gpu_scripts.py::test_"
 _GRADIENTS = "tests/study/test_gradients_command.py::test_"
 _EVALUATE = "tests/evaluation/commands/test_evaluate_runs.py::test_"
 
+_EVIDENCE = "tests/recipes/evidence/test_evidence_"
+
 TABLE = {
     "pip install *": How(Kind.NOT_HERE, "would change the environment that the tests run in"),
     "hf download *": How(Kind.NOT_HERE, "downloads a model"),
@@ -65,6 +67,17 @@ TABLE = {
     "*rest-verl evaluate bfcl *": How(Kind.COVERED, f"{_EVALUATE}a_run_from_end_to_end"),
     "*rest-verl evaluate api-bank *": How(Kind.COVERED, f"{_EVALUATE}api_bank"),
     "*rest-verl evaluate compare *": How(Kind.COVERED, f"{_EVALUATE}compare"),
+    "python -m recipes.evidence.run *": How(
+        Kind.COVERED, f"{_EVIDENCE}run.py::test_cells_are_written_once_and_accepted"
+    ),
+    "python -m recipes.evidence.tables": How(
+        Kind.COVERED, f"{_EVIDENCE}tables.py::test_the_command"
+    ),
+    "python -m recipes.plain_torch.train *": How(
+        Kind.COVERED,
+        "tests/recipes/test_plain_torch.py::test_the_command_trains_on_the_rows_of_a_data_script",
+    ),
+    "python -m recipes.tiny_cpu.prepare *": How(Kind.COVERED, _TINY),
     "rest-verl gradients *--rollouts *": How(Kind.COVERED, f"{_GRADIENTS}dumps_are_measured"),
     "rest-verl gradients *": How(Kind.COVERED, f"{_GRADIENTS}sampled_groups_are_measured"),
     "rest-verl report *--watch": How(

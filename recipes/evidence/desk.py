@@ -1,0 +1,159 @@
+"""The study's small task: requests at a front desk, made at random, each with one right call.
+
+A prompt shows three tools under names drawn for it, so that names are copied and not remembered;
+the request gives every value. The thought that the starting policy learns restates the request in
+words drawn at random: it is the longest region and that of the highest entropy, as in the paper.
+"""
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rest_verl.data.answers import write_answer
+from rest_verl.data.prompts import dump_ground_truth
+from rest_verl.prompts.system import system_message
+from rest_verl.syntax import ToolCall
+
+STYLE = "compact"
+NUM_TOOLS = 3
+"""Shown in a prompt, out of KINDS."""
+
+CITIES = (
+    "Oslo", "Rome", "Paris", "Lima", "Cairo", "Tokyo", "Delhi", "Berlin", "Madrid", "Vienna",
+    "Athens", "Dublin", "Lisbon", "Prague", "Boston", "Havana", "Seoul", "Milan", "Turin", "Kyoto",
+    "Geneva", "Zagreb", "Riga", "Quito",
+)  # fmt: skip
+PEOPLE = (
+    "Anna", "Ben", "Clara", "David", "Emma", "Felix", "Grace", "Hugo", "Ida", "Jonas", "Karl",
+    "Lena", "Maria", "Nina", "Oscar", "Paula", "Rosa", "Simon", "Tara", "Victor",
+)  # fmt: skip
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+FOODS = (
+    "pizza", "soup", "salad", "pasta", "rice", "curry", "bread", "cake", "fish", "tacos", "noodles",
+    "sushi",
+)  # fmt: skip
+THINGS = (
+    "lamp", "chair", "desk", "vase", "clock", "sofa", "rug", "mirror", "shelf", "bench", "kettle",
+    "towel",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of request."""
+
+    topic: str
+    """What it is about, in the words of a thought."""
+    names: tuple[str, ...]
+    """Names that its tool may have."""
+    parameters: tuple[str, str]
+    values: tuple[Sequence[Any], Sequence[Any]]
+    """What each parameter is drawn from."""
+    requests: tuple[str, ...]
+    """Ways to ask; {0}, {1}: the values."""
+
+
+KINDS = (
+    Kind("a table", ("book_table", "reserve_table", "table_booking"),
+         ("city", "people"), (CITIES, range(2, 10)),
+         ("A table for {1} in {0}, please.", "We are {1} and want to eat out in {0}.",
+          "Can you get us a table in {0}? We are {1}.")),
+    Kind("food", ("order_food", "food_order", "send_meal"),
+         ("dish", "count"), (FOODS, range(2, 10)),
+         ("Please bring {1} portions of {0}.", "We would like {0}, {1} of them.",
+          "{1} times {0} for us, please.")),
+    Kind("the weather", ("get_weather", "weather_on", "check_weather"),
+         ("city", "day"), (CITIES, DAYS),
+         ("Will it rain in {0} on {1}?", "How is the weather in {0} on {1}?",
+          "I travel to {0} on {1}. Do I need a coat?")),
+    Kind("a call", ("call_person", "make_call", "phone"),
+         ("person", "hour"), (PEOPLE, range(7, 23)),
+         ("Call {0} at {1}.", "At {1} I want to talk to {0} on the phone.",
+          "Ring {0} up when it is {1}.")),
+    Kind("a purchase", ("buy_item", "order_item", "purchase"),
+         ("item", "count"), (THINGS, range(2, 20)),
+         ("I want to buy {0}, {1} of them.", "Get me {0}. No, make it {1} times {0}.",
+          "We need {1} more of {0} for the house.")),
+    Kind("a train", ("find_train", "search_train", "train_to"),
+         ("start", "end"), (CITIES, CITIES),
+         ("I must go by rail from {0} to {1}.", "Which trains leave {0} for {1}?",
+          "A train to {1} from {0}, please.")),
+)  # fmt: skip
+
+OPENINGS = ("The user", "This guest", "Someone", "The person here", "They", "Our guest")
+WISHES = ("wants", "asks for", "would like", "hopes for", "is after", "needs", "talks about")
+LINKS = ("So", "Then", "Hence", "Now", "Well,", "Good:", "Fine,", "Right,")
+SIGHTS = ("I see", "there is", "I read", "I note", "I find", "they give", "they say", "we have")
+JOINTS = ("and", "and also", "with", "together with", "besides", "plus")
+CLOSINGS = (
+    "That is all I need.", "One call will do.", "I can call it now.", "Nothing is missing.",
+    "Let me do it.", "The rest is easy.", "No question is left.", "I am ready.",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Request:
+    """A task with one right answer, and the thought that a demonstration has."""
+
+    messages: list[dict[str, str]]
+    ground_truth: str
+    answer: str
+
+
+def make_request(rng: random.Random) -> Request:
+    """A request of a kind drawn at random, among tools of NUM_TOOLS kinds."""
+    kinds = rng.sample(KINDS, NUM_TOOLS)
+    asked = rng.randrange(NUM_TOOLS)
+    names = [rng.choice(kind.names) for kind in kinds]
+    tools = [_tool(name, kind) for name, kind in zip(names, kinds, strict=True)]
+    kind = kinds[asked]
+    first = rng.choice(kind.values[0])
+    second = rng.choice([value for value in kind.values[1] if value != first])
+    question = rng.choice(kind.requests).format(_quoted(first), _quoted(second))
+    arguments = dict(zip(kind.parameters, (first, second), strict=True))
+    call = ToolCall(names[asked], arguments)
+    truth = {"name": call.name, "parameters": {key: [value] for key, value in arguments.items()}}
+    return Request(
+        messages=[
+            {"role": "system", "content": system_message(tools, STYLE)},
+            {"role": "user", "content": question},
+        ],
+        ground_truth=dump_ground_truth("calls", [truth], STYLE),
+        answer=write_answer([call], "", STYLE, think=_thought(kind, first, second, rng)),
+    )
+
+
+def _tool(name: str, kind: Kind) -> dict[str, Any]:
+    types = ["integer" if isinstance(values, range) else "string" for values in kind.values]
+    properties = {key: {"type": type_} for key, type_ in zip(kind.parameters, types, strict=True)}
+    schema = {"type": "object", "properties": properties, "required": list(kind.parameters)}
+    return {"type": "function", "function": {"name": name, "parameters": schema}}
+
+
+def _thought(kind: Kind, first: Any, second: Any, rng: random.Random) -> str:
+    """Three sentences of words drawn at random around what was asked."""
+    seen = [_quoted(first), _quoted(second)]
+    rng.shuffle(seen)
+    return (
+        f"{rng.choice(OPENINGS)} {rng.choice(WISHES)} {kind.topic}. "
+        f"{rng.choice(LINKS)} {rng.choice(SIGHTS)} {seen[0]} {rng.choice(JOINTS)} {seen[1]}. "
+        f"{rng.choice(CLOSINGS)}"
+    )
+
+
+def _quoted(value: Any) -> str:
+    """A value as it stands in a call: the same tokens, which a small model can copy."""
+    return json.dumps(value)
+
+
+def make_requests(count: int, seed: str) -> list[Request]:
+    """`count` requests, the same for the same seed."""
+    rng = random.Random(seed)
+    return [make_request(rng) for _ in range(count)]
+
+
+if __name__ == "__main__":  # a look at it
+    for request in make_requests(3, "look"):
+        print(json.dumps(request.messages, indent=1), request.answer, sep="\n")

@@ -1,0 +1,43 @@
+"""The small task: every request has one right answer, which its prompt gives away in full."""
+
+import json
+import random
+
+from recipes.evidence.desk import KINDS, NUM_TOOLS, make_request, make_requests
+from rest_verl.rewards import tool_call_reward
+from rest_verl.syntax import get_syntax, read_message
+
+REQUESTS = make_requests(400, "test")
+
+
+def test_the_demonstration_earns_the_maximum() -> None:
+    for request in REQUESTS:
+        result = tool_call_reward(request.answer, request.ground_truth)
+        assert (result.score, result.exact_match, result.format_ok) == (4.0, True, True)
+
+
+def test_the_prompt_shows_the_tool_and_every_value() -> None:
+    for request in REQUESTS:
+        system, user = (message["content"] for message in request.messages)
+        (call,) = read_message(get_syntax("toolrl"), request.answer).calls
+        (signature,) = [line for line in system.splitlines() if line.startswith(f"{call.name}(")]
+        assert system.count("\n") == NUM_TOOLS
+        for key, value in call.arguments.items():
+            kind = "int" if isinstance(value, int) else "str"
+            assert f"{key}: {kind}" in signature
+            assert json.dumps(value) in user
+
+
+def test_no_two_kinds_share_a_tool() -> None:
+    names = [name for kind in KINDS for name in kind.names]
+    assert len(set(names)) == len(names)
+
+
+def test_the_seed_decides() -> None:
+    assert make_requests(5, "a") == make_requests(5, "a") != make_requests(5, "b")
+    assert make_request(random.Random(1)) == make_request(random.Random(1))
+
+
+def test_thoughts_are_of_many_words() -> None:
+    thoughts = {request.answer.split("</think>")[0] for request in REQUESTS}
+    assert len(thoughts) > 0.95 * len(REQUESTS)

@@ -1,0 +1,129 @@
+"""A cell from end to end with the smallest policy: its file is one that the tables accept."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import Qwen3Config, Qwen3ForCausalLM
+
+from recipes.evidence import run, start
+from recipes.evidence.cells import DECLARATION, read_declaration, read_study
+from recipes.evidence.desk import make_requests
+from recipes.tiny_cpu.model import train_tokenizer
+from rest_verl.algorithm.presets import PRESETS
+
+SETTINGS = {
+    "rewards": ["toolrl", "toolrl_scheduled"],
+    "arms": ["uniform", "paper"],
+    "seeds": [0, 1],
+    "steps": 2,
+    "evaluate_every": 2,
+    "held_out": 4,
+    "prompts_per_step": 2,
+    "responses_per_prompt": 2,
+    "mini_batches": 1,
+    "temperature": 1.0,
+    "learning_rate": 1e-3,
+}
+
+
+def save_model(folder: Path) -> None:
+    requests = make_requests(20, "test")
+    tokenizer = train_tokenizer(request.answer for request in requests)
+    torch.manual_seed(0)
+    config = Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        num_key_value_heads=1,
+        head_dim=16,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    Qwen3ForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch) -> Path:
+    """A folder with a declaration and a start that every seed takes."""
+    (tmp_path / "declaration.json").write_text(json.dumps({"tasks": {"tiny": SETTINGS}}))
+    folder = tmp_path / "start"
+    save_model(folder / "model")
+    rows = [{"prompt": [5, 6, 7 + i], "ground_truth": request.ground_truth}
+            for i, request in enumerate(make_requests(6, "train"))]  # fmt: skip
+    (folder / "train.json").write_text(json.dumps(rows))
+    (folder / "start.json").write_text('{"teaching_prompts": 6}')
+    monkeypatch.setattr(run, "start_folder", lambda root, seed: folder)
+    monkeypatch.setattr(run, "DECLARATION", tmp_path / "declaration.json")
+    monkeypatch.setattr(start, "MAX_TOKENS", 6)
+    monkeypatch.setattr(run, "MAX_TOKENS", 6)
+    return tmp_path
+
+
+def call(study: Path, monkeypatch, *options: str) -> None:
+    command = ["run", "--task", "tiny", "--cells", str(study / "cells"), *options]
+    monkeypatch.setattr("sys.argv", command)
+    run.main()
+
+
+def test_cells_are_written_once_and_accepted(study, monkeypatch, capsys) -> None:
+    call(study, monkeypatch, "--seed", "1")
+    read = read_study(study / "declaration.json", study / "cells")
+    assert len(read.cells) == 4
+    assert {key.seed for key in read.not_run("tiny")} == {0}
+    capsys.readouterr()
+    call(study, monkeypatch, "--seed", "1")
+    assert capsys.readouterr().out == ""
+
+
+def test_shares_take_every_other_seed(study, monkeypatch) -> None:
+    call(study, monkeypatch, "--share", "2/2", "--arm", "paper")
+    read = read_study(study / "declaration.json", study / "cells")
+    assert {(key.arm, key.seed) for key in read.cells} == {("paper", 1)}
+
+
+def test_a_cell_repeats_itself(study, monkeypatch) -> None:
+    records = []
+    for _ in range(2):
+        call(study, monkeypatch, "--arm", "paper", "--seed", "0", "--reward", "toolrl")
+        path = study / "cells" / "tiny" / "toolrl" / "paper" / "seed_0.json"
+        records.append(json.loads(path.read_text()))
+        path.unlink()
+    for record in records:
+        del record["seconds"]
+    assert records[0] == records[1]
+
+
+def test_no_such_cell(study, monkeypatch, capsys) -> None:
+    with pytest.raises(SystemExit):
+        call(study, monkeypatch, "--arm", "official")
+    assert "declares no cell" in capsys.readouterr().err
+
+
+def test_the_declared_arms_are_presets() -> None:
+    for task in read_declaration(DECLARATION).values():
+        assert set(task.arms) <= set(PRESETS)
+        assert set(task.first) <= set(task.arms)
+
+
+def test_a_start_has_rounds_until_it_is_right_often_enough(tmp_path, monkeypatch) -> None:
+    save_model(tmp_path / "base")
+    shares = iter([0.1, 0.29, 0.3, 0.9])
+    monkeypatch.setattr(start, "exact_share", lambda loop, tasks: next(shares))
+    lessons = []
+    monkeypatch.setattr(start, "_teach", lambda model, tokenizer, given, **_: lessons.append(given))
+    monkeypatch.setattr(start, "NUM_CANDIDATES", 9)
+    monkeypatch.setattr(start, "_probe", lambda loop, tasks: list(range(len(tasks))))
+    (tmp_path / "start").mkdir()
+    start.make_start(tmp_path / "start", tmp_path / "base", seed=3)
+    facts = json.loads((tmp_path / "start" / "start.json").read_text())
+    assert facts["validation_exact"] == [0.1, 0.29, 0.3]
+    assert len(lessons) == 3
+    assert lessons[0] != lessons[1] != lessons[2]
+    # of 0 to 8 right answers out of 8, the first and the last teach nothing
+    assert facts["teaching_prompts"] == 7
+    assert len(json.loads((tmp_path / "start" / "train.json").read_text())) == 7
