@@ -116,6 +116,7 @@ def test_a_start_has_rounds_until_it_is_right_often_enough(tmp_path, monkeypatch
     monkeypatch.setattr(start, "exact_share", lambda loop, tasks: next(shares))
     lessons = []
     monkeypatch.setattr(start, "_teach", lambda model, tokenizer, given, **_: lessons.append(given))
+    monkeypatch.setattr(start, "START_EXACT", 0.3)
     monkeypatch.setattr(start, "NUM_CANDIDATES", 9)
     monkeypatch.setattr(start, "_probe", lambda loop, tasks: list(range(len(tasks))))
     (tmp_path / "start").mkdir()
