@@ -55,18 +55,21 @@ def tiny_answer(row: BfclRow) -> str:
 
 
 def read_tasks(
-    shares: Sequence[float] = SHARES, answer: Callable[[BfclRow], str] = tiny_answer
+    shares: Sequence[float] = SHARES,
+    answer: Callable[[BfclRow], str] = tiny_answer,
+    seed: int = SPLIT_SEED,
 ) -> list[Task]:
     """All rows of CATEGORIES, each in its split; rows with the same question share a split.
 
     Args:
         shares: of SPLITS, in their order; they add up to 1.
         answer: a row's right answer.
+        seed: of the split.
     """
     source = BfclSource.open(None)
     rows = [row for category in CATEGORIES for row in source.read(category)]
     edges = [sum(shares[: i + 1]) for i in range(len(shares) - 1)]
-    splits = [SPLITS[bisect(edges, split_position(row.question_key, SPLIT_SEED))] for row in rows]
+    splits = [SPLITS[bisect(edges, split_position(row.question_key, seed))] for row in rows]
     return [
         Task(row, split, build_prompt(row, STYLE), answer(row))
         for row, split in zip(rows, splits, strict=True)

@@ -12,7 +12,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from recipes.smollm2.base import identity, load_base
-from recipes.smollm2.prepare import SHARES
+from recipes.smollm2.prepare import SHARES, SPLIT_SEED
 from recipes.smollm2.thoughts import reasoned_answer, varied_thought
 from recipes.tiny_cpu.data import SPLITS, read_tasks
 from recipes.tiny_cpu.model import CHAT_TEMPLATE, PAD, TURN_END, new_model, train_tokenizer
@@ -29,7 +29,7 @@ SCRIPT = ROOT / "run_scripts" / "smollm2_135m_rest.sh"
 @pytest.fixture(scope="module")
 def tasks():
     pytest.importorskip("bfcl_eval", reason="the tasks are BFCL's")
-    return read_tasks(SHARES, lambda row: reasoned_answer(row, random.Random(row.id)))
+    return read_tasks(SHARES, lambda row: reasoned_answer(row, random.Random(row.id)), SPLIT_SEED)
 
 
 def test_every_reasoned_answer_earns_the_maximum(tasks):
