@@ -114,8 +114,15 @@ class Study:
         return {key.seed: self.cells[key] for key in keys if key in self.cells}
 
     def not_run(self, task: str) -> list[Key]:
-        """The declared cells of a task that have no file."""
-        return [key for key in self.tasks[task].declared() if key not in self.cells]
+        """The declared cells of a task that have no file, by reward, arm and seed as declared."""
+        declared = self.tasks[task]
+        keys = [
+            Key(task, reward, arm, seed)
+            for reward in declared.rewards
+            for arm in declared.arms
+            for seed in declared.seeds
+        ]
+        return [key for key in keys if key not in self.cells]
 
 
 def read_study(declaration: Path, folder: Path) -> Study:

@@ -3,6 +3,10 @@
 A prompt shows three tools under names drawn for it, so that names are copied and not remembered;
 the request gives every value. The thought that the starting policy learns restates the request in
 words drawn at random: it is the longest region and that of the highest entropy, as in the paper.
+
+Lessons slip, as collected data does: a wrong tool, a wrong value, a thought that misreads the
+request and a call that follows it, a second call, a tag left out. A policy that has learned from
+them answers right about half of the time, and every region has something to unlearn.
 """
 
 import json
@@ -19,6 +23,17 @@ from rest_verl.syntax import ToolCall
 STYLE = "compact"
 NUM_TOOLS = 3
 """Shown in a prompt, out of KINDS."""
+SLIPS = {
+    "none": 0.4,
+    "wrong tool": 0.12,
+    "wrong value": 0.12,
+    "misread": 0.12,
+    "second call": 0.12,
+    "open": 0.12,
+}
+"""What happens in a lesson -> how often."""
+
+Values = tuple[Any, Any]
 
 CITIES = (
     "Oslo", "Rome", "Paris", "Lima", "Cairo", "Tokyo", "Delhi", "Berlin", "Madrid", "Vienna",
@@ -95,34 +110,76 @@ CLOSINGS = (
 
 @dataclass(frozen=True)
 class Request:
-    """A task with one right answer, and the thought that a demonstration has."""
+    """A task with one right answer."""
 
     messages: list[dict[str, str]]
     ground_truth: str
     answer: str
+    """The right one, with a thought."""
+    lesson: str
+    """The answer that a warm start shows; one of SLIPS is in it, or it is `answer`."""
 
 
 def make_request(rng: random.Random) -> Request:
     """A request of a kind drawn at random, among tools of NUM_TOOLS kinds."""
     kinds = rng.sample(KINDS, NUM_TOOLS)
-    asked = rng.randrange(NUM_TOOLS)
     names = [rng.choice(kind.names) for kind in kinds]
     tools = [_tool(name, kind) for name, kind in zip(names, kinds, strict=True)]
-    kind = kinds[asked]
-    first = rng.choice(kind.values[0])
-    second = rng.choice([value for value in kind.values[1] if value != first])
-    question = rng.choice(kind.requests).format(_quoted(first), _quoted(second))
-    arguments = dict(zip(kind.parameters, (first, second), strict=True))
-    call = ToolCall(names[asked], arguments)
-    truth = {"name": call.name, "parameters": {key: [value] for key, value in arguments.items()}}
+    place = rng.randrange(NUM_TOOLS)
+    kind, name = kinds[place], names[place]
+    values = _two_values(kind, rng)
+    question = rng.choice(kind.requests).format(*map(_quoted, values))
+    call = _call(kind, name, values)
+    truth = {"name": name, "parameters": {key: [v] for key, v in call.arguments.items()}}
+    thought = _thought(kind, values, rng)
+    other = names[(place + 1) % NUM_TOOLS]
     return Request(
         messages=[
             {"role": "system", "content": system_message(tools, STYLE)},
             {"role": "user", "content": question},
         ],
         ground_truth=dump_ground_truth("calls", [truth], STYLE),
-        answer=write_answer([call], "", STYLE, think=_thought(kind, first, second, rng)),
+        answer=write_answer([call], "", STYLE, think=thought),
+        lesson=_lesson(kind, name, values, thought, other, rng),
     )
+
+
+def _lesson(
+    kind: Kind, name: str, values: Values, thought: str, other: str, rng: random.Random
+) -> str:
+    """The right answer, or one with a slip; `other`: a tool that the request is not for."""
+    (slip,) = rng.choices(list(SLIPS), SLIPS.values())
+    changed = _one_changed(kind, values, rng)
+    calls = [_call(kind, name, values)]
+    match slip:
+        case "wrong tool":
+            calls = [_call(kind, other, values)]
+        case "wrong value":
+            calls = [_call(kind, name, changed)]
+        case "misread":
+            thought = _thought(kind, changed, rng)
+            calls = [_call(kind, name, changed)]
+        case "second call":
+            calls = calls * 2
+    answer = write_answer(calls, "", STYLE, think=thought)
+    return answer.removesuffix("\n</tool_call>") if slip == "open" else answer
+
+
+def _call(kind: Kind, name: str, values: Values) -> ToolCall:
+    return ToolCall(name, dict(zip(kind.parameters, values, strict=True)))
+
+
+def _two_values(kind: Kind, rng: random.Random) -> Values:
+    first = rng.choice(kind.values[0])
+    return first, rng.choice([value for value in kind.values[1] if value != first])
+
+
+def _one_changed(kind: Kind, values: Values, rng: random.Random) -> Values:
+    """The values, one of them replaced by another."""
+    place = rng.randrange(2)
+    changed = list(values)
+    changed[place] = rng.choice([value for value in kind.values[place] if value not in values])
+    return changed[0], changed[1]
 
 
 def _tool(name: str, kind: Kind) -> dict[str, Any]:
@@ -132,9 +189,9 @@ def _tool(name: str, kind: Kind) -> dict[str, Any]:
     return {"type": "function", "function": {"name": name, "parameters": schema}}
 
 
-def _thought(kind: Kind, first: Any, second: Any, rng: random.Random) -> str:
+def _thought(kind: Kind, values: Values, rng: random.Random) -> str:
     """Three sentences of words drawn at random around what was asked."""
-    seen = [_quoted(first), _quoted(second)]
+    seen = [_quoted(value) for value in values]
     rng.shuffle(seen)
     return (
         f"{rng.choice(OPENINGS)} {rng.choice(WISHES)} {kind.topic}. "
@@ -156,4 +213,4 @@ def make_requests(count: int, seed: str) -> list[Request]:
 
 if __name__ == "__main__":  # a look at it
     for request in make_requests(3, "look"):
-        print(json.dumps(request.messages, indent=1), request.answer, sep="\n")
+        print(json.dumps(request.messages, indent=1), request.lesson, sep="\n")

@@ -70,8 +70,9 @@ def run_cell(key: Key, task: Task) -> dict[str, Any]:
 
 
 def evaluate(loop: Loop, tasks: list[Prompt], step: int) -> dict[str, Any]:
-    """The likeliest answers to the held-out requests, judged on the fixed scale."""
-    results = loop.judge(tasks, loop.sample(tasks, 1, temperature=0), 1, None)
+    """One answer to each held-out request, sampled as in training, judged on the fixed scale."""
+    rollouts = loop.sample(tasks, 1, loop.settings.temperature)
+    results = loop.judge(tasks, rollouts, 1, None)
     return {
         "step": step,
         "exact": "".join(str(int(result.exact_match)) for result in results),

@@ -1,9 +1,8 @@
 """What a seed of the small task starts from: a warm-started policy, and prompts that teach it.
 
-All seeds share a base, trained once; each goes on from it with rounds of lessons of its own, one at
-least, until the policy gets START_EXACT of the validation requests right, and keeps the training
-prompts of which it gets some answers right and some wrong. All arms of a seed share what comes out.
-The rules were fixed before the study's first result (declaration.json).
+All seeds share a base, trained once; each goes on from it with lessons of its own and keeps the
+training prompts of which it gets some answers right and some wrong. All arms of a seed share what
+comes out. The rules were fixed before the study's first result (declaration.json).
 """
 
 import fcntl
@@ -23,11 +22,9 @@ from recipes.tiny_cpu.warm_start import LEARNING_RATE, warm_start
 from rest_verl.viewing.tokens.entropy import load_model, load_tokenizer
 
 MAX_TOKENS = 80
-NUM_LESSONS, BATCH_SIZE = 4480, 16
-BASE_BATCHES, ROUND_BATCHES, MAX_ROUNDS = 280, 20, 20
+NUM_LESSONS, BATCH_SIZE = 6400, 16
+BASE_BATCHES, ROUND_BATCHES = 400, 20
 ROUND_LEARNING_RATE = 1e-3
-NUM_VALIDATION = 128
-START_EXACT = 0.45
 NUM_CANDIDATES, PROBES = 400, 8
 SIDE_BY_SIDE = 16  # prompts whose answers are sampled at once
 SOURCES = ("evidence/desk", "evidence/start", "tiny_cpu/model", "tiny_cpu/induction")
@@ -63,22 +60,14 @@ def make_start(folder: Path, base: Path, seed: int) -> None:
     """Fills `folder` with `model/`, `train.json` (prompts that teach) and `start.json` (facts)."""
     torch.manual_seed(seed)
     tokenizer, model = load_tokenizer(str(base)), load_model(str(base))
+    requests = make_requests(ROUND_BATCHES * BATCH_SIZE, f"warm {seed}")
+    lessons = list(map(_lesson, requests))
+    _teach(model, tokenizer, lessons, num_steps=ROUND_BATCHES, seed=seed, rate=ROUND_LEARNING_RATE)
     loop = Loop(model, tokenizer, Settings(max_tokens=MAX_TOKENS, seed=seed))
-    validation = tasks_of(make_requests(NUM_VALIDATION, "validation"), tokenizer)
-    exact: list[float] = []
-    while not exact or (exact[-1] < START_EXACT and len(exact) < MAX_ROUNDS):
-        requests = make_requests(ROUND_BATCHES * BATCH_SIZE, f"warm {seed} {len(exact)}")
-        lessons = list(map(_lesson, requests))
-        _teach(
-            model, tokenizer, lessons, num_steps=ROUND_BATCHES, seed=seed, rate=ROUND_LEARNING_RATE
-        )
-        exact.append(exact_share(loop, validation))
-
     candidates = tasks_of(make_requests(NUM_CANDIDATES, f"train {seed}"), tokenizer)
+    num_right = _probe(loop, candidates)
     teaching = [
-        task
-        for task, num_right in zip(candidates, _probe(loop, candidates), strict=True)
-        if 0 < num_right < PROBES
+        task for task, right in zip(candidates, num_right, strict=True) if 0 < right < PROBES
     ]
     model.save_pretrained(folder / "model")
     tokenizer.save_pretrained(folder / "model")
@@ -86,7 +75,7 @@ def make_start(folder: Path, base: Path, seed: int) -> None:
     (folder / "train.json").write_text(json.dumps(rows))
     weights = (folder / "model" / "model.safetensors").read_bytes()
     facts = {
-        "validation_exact": exact,
+        "exact": sum(num_right) / (NUM_CANDIDATES * PROBES),
         "teaching_prompts": len(teaching),
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
@@ -106,14 +95,8 @@ def tasks_of(requests: list[Request], tokenizer: Any) -> list[Task]:
     ]
 
 
-def exact_share(loop: Loop, tasks: list[Task]) -> float:
-    """Share of the tasks whose likeliest answer is right."""
-    results = loop.judge(tasks, loop.sample(tasks, 1, temperature=0), 1, None)
-    return sum(result.exact_match for result in results) / len(results)
-
-
 def _lesson(request: Request) -> list[dict[str, str]]:
-    return [*request.messages, {"role": "assistant", "content": request.answer}]
+    return [*request.messages, {"role": "assistant", "content": request.lesson}]
 
 
 def _teach(

@@ -3,7 +3,8 @@
 python -m recipes.evidence.tables
 
 A page marks where a task's tables go: from `<!-- tables: tiny -->` to `<!-- end -->`. The picture
-lies beside the page, under its name.
+lies beside the page, under its name. Likewise `<!-- gradients: tiny -->` marks the place of what
+`rest-verl gradients` wrote into gradients/tiny.
 """
 
 import argparse
@@ -19,6 +20,8 @@ from rest_verl.files.atomic import write_atomically
 
 PAGE = Path(__file__).parents[2] / "docs" / "evidence.md"
 BLOCK = re.compile(r"(<!-- tables: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+MEASURED = re.compile(r"(<!-- gradients: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+GRADIENTS = Path(__file__).parent / "gradients"
 
 
 def fill(page: str, study: Study) -> str:
@@ -34,7 +37,18 @@ def fill(page: str, study: Study) -> str:
     if homeless := [name for name in study.tasks if name in run and name not in marked]:
         lines = ", ".join(f"'<!-- tables: {name} -->'" for name in homeless)
         raise ValueError(f"no place for tables: add the lines {lines}, each with '<!-- end -->'")
-    return BLOCK.sub(lambda match: f"{match[1]}{task_report(study, match[2])}\n{match[3]}", page)
+    page = BLOCK.sub(lambda match: f"{match[1]}{task_report(study, match[2])}\n{match[3]}", page)
+    return MEASURED.sub(lambda match: f"{match[1]}{_measured(match[2])}\n{match[3]}", page)
+
+
+def _measured(name: str) -> str:
+    """What `rest-verl gradients` wrote into the folder of that name, without title and picture."""
+    path = GRADIENTS / name / "gradients.md"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file; write it with rest-verl gradients") from None
+    return "\n".join(line for line in lines if not line.startswith(("# ", "!["))).strip()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

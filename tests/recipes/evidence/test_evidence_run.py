@@ -7,11 +7,13 @@ import pytest
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from recipes.evidence import run, start
+from recipes.evidence import run, start, to_measure
 from recipes.evidence.cells import DECLARATION, read_declaration, read_study
 from recipes.evidence.desk import make_requests
+from recipes.plain_torch.train import read_tasks
 from recipes.tiny_cpu.model import train_tokenizer
 from rest_verl.algorithm.presets import PRESETS
+from rest_verl.viewing.tokens.entropy import load_tokenizer
 
 SETTINGS = {
     "rewards": ["toolrl", "toolrl_scheduled"],
@@ -110,21 +112,31 @@ def test_the_declared_arms_are_presets() -> None:
         assert set(task.first) <= set(task.arms)
 
 
-def test_a_start_has_rounds_until_it_is_right_often_enough(tmp_path, monkeypatch) -> None:
+def test_a_start_keeps_the_prompts_that_teach(tmp_path, monkeypatch) -> None:
     save_model(tmp_path / "base")
-    shares = iter([0.1, 0.29, 0.3, 0.9])
-    monkeypatch.setattr(start, "exact_share", lambda loop, tasks: next(shares))
     lessons = []
     monkeypatch.setattr(start, "_teach", lambda model, tokenizer, given, **_: lessons.append(given))
-    monkeypatch.setattr(start, "START_EXACT", 0.3)
     monkeypatch.setattr(start, "NUM_CANDIDATES", 9)
     monkeypatch.setattr(start, "_probe", lambda loop, tasks: list(range(len(tasks))))
-    (tmp_path / "start").mkdir()
-    start.make_start(tmp_path / "start", tmp_path / "base", seed=3)
-    facts = json.loads((tmp_path / "start" / "start.json").read_text())
-    assert facts["validation_exact"] == [0.1, 0.29, 0.3]
-    assert len(lessons) == 3
-    assert lessons[0] != lessons[1] != lessons[2]
-    # of 0 to 8 right answers out of 8, the first and the last teach nothing
-    assert facts["teaching_prompts"] == 7
-    assert len(json.loads((tmp_path / "start" / "train.json").read_text())) == 7
+    for seed in (3, 4):
+        folder = tmp_path / f"start_{seed}"
+        folder.mkdir()
+        start.make_start(folder, tmp_path / "base", seed)
+        facts = json.loads((folder / "start.json").read_text())
+        # of 0 to 8 right answers out of 8, the first and the last teach nothing
+        assert facts["teaching_prompts"] == 7
+        assert facts["exact"] == 0.5
+        assert len(json.loads((folder / "train.json").read_text())) == 7
+    assert lessons[0] != lessons[1]
+
+
+def test_what_the_gradient_measure_reads(study, monkeypatch) -> None:
+    monkeypatch.setattr(to_measure, "start_folder", lambda root, seed: study / "start")
+    monkeypatch.setattr(to_measure, "NUM_REQUESTS", 5)
+    folder = study / "to_measure"
+    monkeypatch.setattr("sys.argv", ["to_measure", "--output-dir", str(folder)])
+    to_measure.main()
+    tokenizer = load_tokenizer(str(folder / "model"))
+    tasks = read_tasks(folder / "data" / "requests.parquet", tokenizer)
+    requests = make_requests(5, "to measure")
+    assert tasks == start.tasks_of(requests, tokenizer)

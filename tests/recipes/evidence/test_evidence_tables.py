@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from evidence_cells import declare, record, write, write_study
 
+from recipes.evidence import tables
 from recipes.evidence.cells import Study, read_study
 from recipes.evidence.report import completeness, task_report
 from recipes.evidence.tables import CELLS, DECLARATION, PAGE, fill, main
@@ -226,3 +227,18 @@ def test_the_published_page_is_what_the_cells_say() -> None:
     )
     # Another machine may round a last digit otherwise.
     assert there == pytest.approx(here, abs=0.11, rel=0.02)
+
+
+def test_measured_gradients_go_to_their_place(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "GRADIENTS", tmp_path)
+    page = "<!-- gradients: made -->\nold\n<!-- end -->\n"
+    with pytest.raises(ValueError, match=r"made/gradients.md: no such file; write it with"):
+        tables.fill(f"{EMPTY_PAGE}{page}", read(whole))
+    (tmp_path / "made").mkdir()
+    report = "# Gradients\n\nmodel m\n\n| a |\n| - |\n\n![figures](gradients.png)\n\nSaid.\n"
+    (tmp_path / "made" / "gradients.md").write_text(report)
+    filled = tables.fill(f"{EMPTY_PAGE}{page}", read(whole))
+    said = "model m\n\n| a |\n| - |\n\n\nSaid."
+    assert filled.endswith(f"<!-- gradients: made -->\n{said}\n<!-- end -->\n")
