@@ -191,6 +191,24 @@ def test_the_needed_number_follows_the_order(second_order: float, factor: float)
     assert ratio.num_prompts_needed == pytest.approx(100 * factor, abs=2)
 
 
+@pytest.mark.parametrize("second_order", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize(("aa", "bb", "ab"), [(0.02, 0.05, 0.02), (0.3, 0.4, 0.3)])
+def test_the_needed_number_gives_such_an_interval(
+    aa: float, bb: float, ab: float, second_order: float
+) -> None:
+    """Also where the denominator makes the interval wider than its error, or boundless."""
+    needed = ratio_interval(
+        0.9, 1.0, given_variances(aa, bb, ab, second_order), 1000
+    ).num_prompts_needed
+    assert needed is not None
+    share = 1000 / needed
+    scale = (1 - second_order) * share + second_order * share**2
+    then = given_variances(aa * scale, bb * scale, ab * scale, second_order)
+    ends = ratio_interval(0.9, 1.0, then, needed).ends
+    assert ends is not None
+    assert ends[1] - ends[0] == pytest.approx(2 * WANTED, rel=0.01)
+
+
 def test_a_narrow_interval_needs_no_more() -> None:
     assert ratio_interval(1.0, 1.0, given_variances(1e-4, 1e-4), 100).num_prompts_needed is None
 

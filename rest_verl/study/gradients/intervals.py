@@ -104,36 +104,49 @@ def ratio_interval(
         limits: What the ratio cannot exceed.
         relative: The half-width that is wanted is a share of the estimate.
     """
-    t = float(stats.t.ppf((1 + CONFIDENCE) / 2, variances.degrees_of_freedom))
-    (aa, ab), (_, bb) = (t**2 * variances.covariance).tolist()
     if bottom <= 0:
         return Ratio(None, None, None, None)
     value = top / bottom
-    wanted = WANTED * (abs(value) if relative else 1.0)
-    needed = _needed(bottom, value, variances, num_prompts, wanted / t)
-    leading = bottom**2 - bb
-    half = top * bottom - ab
-    if leading <= 0:
-        return Ratio(value, None, None, needed)
-    root = math.sqrt(max(half**2 - leading * (top**2 - aa), 0.0))  # below 0 by rounding alone
-    low, high = (half - root) / leading, (half + root) / leading
-    if high - low <= 2 * wanted:
+    t = float(stats.t.ppf((1 + CONFIDENCE) / 2, variances.degrees_of_freedom))
+    squares = t**2 * variances.covariance
+    ends = _fieller(top, bottom, squares)
+    widest = 2 * WANTED * (abs(value) if relative else 1.0)
+    if ends and ends[1] - ends[0] <= widest:
         needed = None
-    low, high = (min(max(number, limits[0]), limits[1]) for number in (low, high))
+    else:
+        share = _share_left(top, bottom, squares, widest)
+        needed = _prompts_with(share, variances.second_order, num_prompts)
+    low, high = (min(max(end, limits[0]), limits[1]) for end in ends) if ends else (None, None)
     return Ratio(value, low, high, needed)
 
 
-def _needed(
-    bottom: float, value: float, variances: Variances, num_prompts: int, error: float
-) -> int | None:
-    """Prompts for a standard error of `error`, more than there are: first-order variance falls as
-    1 / P, the rest as 1 / P²."""
-    along = np.array([1.0, -value]) / bottom
-    variance = float(along @ variances.covariance @ along)
-    first = variance * (1 - variances.second_order) * num_prompts
-    second = variance * variances.second_order * num_prompts**2
-    target = error**2
-    if not (0 < variance < math.inf and target > 0):
+def _fieller(top: float, bottom: float, squares: np.ndarray) -> tuple[float, float] | None:
+    """The θ with (top - θ bottom)² at most `squares` along (1, -θ); None: without bounds."""
+    (aa, ab), (_, bb) = squares.tolist()
+    leading = bottom**2 - bb
+    if leading <= 0:
         return None
-    needed = (first + math.sqrt(first**2 + 4 * second * target)) / (2 * target)
-    return max(num_prompts + 1, math.ceil(needed))
+    half = top * bottom - ab
+    root = math.sqrt(max(half**2 - leading * (top**2 - aa), 0.0))  # below 0 by rounding alone
+    return (half - root) / leading, (half + root) / leading
+
+
+def _share_left(top: float, bottom: float, squares: np.ndarray, widest: float) -> float:
+    """The share of the variances with which the interval would be `widest`; 0: none is."""
+    low, high = 0.0, 1.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        ends = _fieller(top, bottom, middle * squares)
+        fits = ends is not None and ends[1] - ends[0] <= widest
+        low, high = (middle, high) if fits else (low, middle)
+    return low
+
+
+def _prompts_with(share: float, second_order: float, num_prompts: int) -> int | None:
+    """Prompts that leave that share of the variances: one part of them falls as 1 / P, the other
+    as 1 / P²."""
+    if share <= 0:
+        return None
+    first = 1 - second_order
+    growth = (first + math.sqrt(first**2 + 4 * second_order * share)) / (2 * share)
+    return max(num_prompts + 1, math.ceil(num_prompts * growth))

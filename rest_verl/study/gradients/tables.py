@@ -92,7 +92,7 @@ def interval(ratio: Ratio) -> str:
 def verdict(ratio: Ratio) -> str:
     """Whether a ratio to uniform's is told apart from 1, and what it would take."""
     needed = (
-        f"±{WANTED:g} takes about {round_up(ratio.num_prompts_needed):,} prompts"
+        f"about {round_up(ratio.num_prompts_needed):,} prompts for ±{WANTED:g}"
         if ratio.num_prompts_needed
         else ""
     )
