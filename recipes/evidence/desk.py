@@ -1,8 +1,8 @@
 """The study's small task: requests at a front desk, made at random, each with one right call.
 
-A prompt shows three tools under names drawn for it, so that names are copied and not remembered;
-the request gives every value. The thought that the starting policy learns restates the request in
-words drawn at random: it is the longest region and that of the highest entropy, as in the paper.
+A prompt shows three tools and gives every value. The thought that the starting policy learns
+restates the request in words drawn at random: it is the longest region and that of the highest
+entropy, as in the paper.
 
 Lessons slip, as collected data does: a wrong tool, a wrong value, a thought that misreads the
 request and a call that follows it, a second call, a tag left out. A policy that has learned from
@@ -61,8 +61,8 @@ class Kind:
 
     topic: str
     """What it is about, in the words of a thought."""
-    names: tuple[str, ...]
-    """Names that its tool may have."""
+    name: str
+    """Of its tool."""
     parameters: tuple[str, str]
     values: tuple[Sequence[Any], Sequence[Any]]
     """What each parameter is drawn from."""
@@ -71,27 +71,27 @@ class Kind:
 
 
 KINDS = (
-    Kind("a table", ("book_table", "reserve_table", "table_booking"),
+    Kind("a table", "book_table",
          ("city", "people"), (CITIES, range(2, 10)),
          ("A table for {1} in {0}, please.", "We are {1} and want to eat out in {0}.",
           "Can you get us a table in {0}? We are {1}.")),
-    Kind("food", ("order_food", "food_order", "send_meal"),
+    Kind("food", "order_food",
          ("dish", "count"), (FOODS, range(2, 10)),
          ("Please bring {1} portions of {0}.", "We would like {0}, {1} of them.",
           "{1} times {0} for us, please.")),
-    Kind("the weather", ("get_weather", "weather_on", "check_weather"),
+    Kind("the weather", "get_weather",
          ("city", "day"), (CITIES, DAYS),
          ("Will it rain in {0} on {1}?", "How is the weather in {0} on {1}?",
           "I travel to {0} on {1}. Do I need a coat?")),
-    Kind("a call", ("call_person", "make_call", "phone"),
+    Kind("a call", "call_person",
          ("person", "hour"), (PEOPLE, range(7, 23)),
          ("Call {0} at {1}.", "At {1} I want to talk to {0} on the phone.",
           "Ring {0} up when it is {1}.")),
-    Kind("a purchase", ("buy_item", "order_item", "purchase"),
+    Kind("a purchase", "buy_item",
          ("item", "count"), (THINGS, range(2, 20)),
          ("I want to buy {0}, {1} of them.", "Get me {0}. No, make it {1} times {0}.",
           "We need {1} more of {0} for the house.")),
-    Kind("a train", ("find_train", "search_train", "train_to"),
+    Kind("a train", "find_train",
          ("start", "end"), (CITIES, CITIES),
          ("I must go by rail from {0} to {1}.", "Which trains leave {0} for {1}?",
           "A train to {1} from {0}, please.")),
@@ -123,49 +123,43 @@ class Request:
 def make_request(rng: random.Random) -> Request:
     """A request of a kind drawn at random, among tools of NUM_TOOLS kinds."""
     kinds = rng.sample(KINDS, NUM_TOOLS)
-    names = [rng.choice(kind.names) for kind in kinds]
-    tools = [_tool(name, kind) for name, kind in zip(names, kinds, strict=True)]
-    place = rng.randrange(NUM_TOOLS)
-    kind, name = kinds[place], names[place]
+    kind, other = rng.sample(kinds, 2)
     values = _two_values(kind, rng)
     question = rng.choice(kind.requests).format(*map(_quoted, values))
-    call = _call(kind, name, values)
-    truth = {"name": name, "parameters": {key: [v] for key, v in call.arguments.items()}}
+    call = _call(kind.name, kind, values)
+    truth = {"name": call.name, "parameters": {key: [v] for key, v in call.arguments.items()}}
     thought = _thought(kind, values, rng)
-    other = names[(place + 1) % NUM_TOOLS]
     return Request(
         messages=[
-            {"role": "system", "content": system_message(tools, STYLE)},
+            {"role": "system", "content": system_message(list(map(_tool, kinds)), STYLE)},
             {"role": "user", "content": question},
         ],
         ground_truth=dump_ground_truth("calls", [truth], STYLE),
         answer=write_answer([call], "", STYLE, think=thought),
-        lesson=_lesson(kind, name, values, thought, other, rng),
+        lesson=_lesson(kind, values, thought, other.name, rng),
     )
 
 
-def _lesson(
-    kind: Kind, name: str, values: Values, thought: str, other: str, rng: random.Random
-) -> str:
+def _lesson(kind: Kind, values: Values, thought: str, other: str, rng: random.Random) -> str:
     """The right answer, or one with a slip; `other`: a tool that the request is not for."""
     (slip,) = rng.choices(list(SLIPS), SLIPS.values())
     changed = _one_changed(kind, values, rng)
-    calls = [_call(kind, name, values)]
+    calls = [_call(kind.name, kind, values)]
     match slip:
         case "wrong tool":
-            calls = [_call(kind, other, values)]
+            calls = [_call(other, kind, values)]
         case "wrong value":
-            calls = [_call(kind, name, changed)]
+            calls = [_call(kind.name, kind, changed)]
         case "misread":
             thought = _thought(kind, changed, rng)
-            calls = [_call(kind, name, changed)]
+            calls = [_call(kind.name, kind, changed)]
         case "second call":
             calls = calls * 2
     answer = write_answer(calls, "", STYLE, think=thought)
     return answer.removesuffix("\n</tool_call>") if slip == "open" else answer
 
 
-def _call(kind: Kind, name: str, values: Values) -> ToolCall:
+def _call(name: str, kind: Kind, values: Values) -> ToolCall:
     return ToolCall(name, dict(zip(kind.parameters, values, strict=True)))
 
 
@@ -182,11 +176,11 @@ def _one_changed(kind: Kind, values: Values, rng: random.Random) -> Values:
     return changed[0], changed[1]
 
 
-def _tool(name: str, kind: Kind) -> dict[str, Any]:
+def _tool(kind: Kind) -> dict[str, Any]:
     types = ["integer" if isinstance(values, range) else "string" for values in kind.values]
     properties = {key: {"type": type_} for key, type_ in zip(kind.parameters, types, strict=True)}
     schema = {"type": "object", "properties": properties, "required": list(kind.parameters)}
-    return {"type": "function", "function": {"name": name, "parameters": schema}}
+    return {"type": "function", "function": {"name": kind.name, "parameters": schema}}
 
 
 def _thought(kind: Kind, values: Values, rng: random.Random) -> str:

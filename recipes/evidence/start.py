@@ -22,8 +22,8 @@ from recipes.tiny_cpu.warm_start import LEARNING_RATE, warm_start
 from rest_verl.viewing.tokens.entropy import load_model, load_tokenizer
 
 MAX_TOKENS = 80
-NUM_LESSONS, BATCH_SIZE = 6400, 16
-BASE_BATCHES, ROUND_BATCHES = 400, 20
+NUM_LESSONS, BATCH_SIZE = 4480, 16
+BASE_BATCHES, ROUND_BATCHES = 280, 20
 ROUND_LEARNING_RATE = 1e-3
 NUM_CANDIDATES, PROBES = 400, 8
 SIDE_BY_SIDE = 16  # prompts whose answers are sampled at once

@@ -11,6 +11,8 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "run_scripts" / "smollm2_135m_rest.sh"
 SMALL = ["data.train_batch_size=1", "actor_rollout_ref.actor.ppo_mini_batch_size=1"]
 SMALL += ["actor_rollout_ref.rollout.n=4", "data.val_max_samples=8"]
+SMALL += ["actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=4"]
+SMALL += ["actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=4"]
 
 pytestmark = [
     pytest.mark.end_to_end,

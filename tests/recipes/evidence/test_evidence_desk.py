@@ -31,8 +31,7 @@ def test_the_prompt_shows_the_tool_and_every_value() -> None:
 
 
 def test_no_two_kinds_share_a_tool() -> None:
-    names = [name for kind in KINDS for name in kind.names]
-    assert len(set(names)) == len(names)
+    assert len({kind.name for kind in KINDS}) == len(KINDS)
 
 
 def test_the_seed_decides() -> None:
