@@ -106,13 +106,27 @@ def _step_record(number: int, metrics: dict[str, float]) -> dict[str, Any]:
     }
 
 
+def _share(text: str) -> tuple[int, int]:
+    """`1/2` as (1, 2)."""
+    share, _, shares = text.partition("/")
+    if not (share.isdigit() and shares.isdigit() and 1 <= int(share) <= int(shares)):
+        raise argparse.ArgumentTypeError(f"{text} is no K/N with K from 1 to N")
+    return int(share), int(shares)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--task", required=True, choices=read_declaration(DECLARATION))
     parser.add_argument("--reward")
     parser.add_argument("--arm")
     parser.add_argument("--seed", type=int)
-    parser.add_argument("--share", default="1/1", help="K/N: every Nth seed, from the Kth on")
+    parser.add_argument(
+        "--share",
+        type=_share,
+        default=(1, 1),
+        metavar="K/N",
+        help="every Nth seed, from the Kth on",
+    )
     parser.add_argument("--cells", type=Path, default=CELLS, help="folder of the files")
     arguments = parser.parse_args()
     task = read_declaration(DECLARATION)[arguments.task]
@@ -124,7 +138,7 @@ def main() -> None:
     ]
     if not keys:
         parser.error(f"{arguments.task} declares no cell of {wanted}")
-    share, shares = map(int, arguments.share.split("/"))
+    share, shares = arguments.share
     torch.set_num_threads(1)  # a cell's result must not hang on the machine's cores
     for key in keys:
         path = key.path(arguments.cells)

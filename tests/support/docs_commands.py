@@ -70,6 +70,9 @@ TABLE = {
     "python -m recipes.evidence.run *": How(
         Kind.COVERED, f"{_EVIDENCE}run.py::test_cells_are_written_once_and_accepted"
     ),
+    "python -m recipes.evidence.to_measure *": How(
+        Kind.COVERED, f"{_EVIDENCE}run.py::test_what_the_gradient_measure_reads"
+    ),
     "python -m recipes.evidence.tables": How(
         Kind.COVERED, f"{_EVIDENCE}tables.py::test_the_command"
     ),

@@ -100,10 +100,18 @@ def test_a_cell_repeats_itself(study, monkeypatch) -> None:
     assert records[0] == records[1]
 
 
-def test_no_such_cell(study, monkeypatch, capsys) -> None:
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--arm", "official"], "tiny declares no cell of"),
+        (["--share", "3/2"], "3/2 is no K/N with K from 1 to N"),
+        (["--share", "half"], "half is no K/N"),
+    ],
+)
+def test_what_cannot_be_run(study, monkeypatch, capsys, options, message) -> None:
     with pytest.raises(SystemExit):
-        call(study, monkeypatch, "--arm", "official")
-    assert "declares no cell" in capsys.readouterr().err
+        call(study, monkeypatch, *options)
+    assert message in capsys.readouterr().err
 
 
 def test_the_declared_arms_are_presets() -> None:
