@@ -56,7 +56,9 @@ def test_a_pretrained_model_goes_through_the_same_run(run: Path) -> None:
         for record in map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
         if record["step"] == 1
     ]
-    assert record["actor/grad_norm"] > 0
+    # One group of four may earn one reward, and then no gradient; its thoughts were labelled.
+    assert 0 < record["rest/token_share/think"] < 1
+    assert record["actor/entropy"] > 0
 
 
 def test_the_start_holds_the_model_with_our_turns(run: Path) -> None:
