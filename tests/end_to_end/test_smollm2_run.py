@@ -57,7 +57,7 @@ def test_a_pretrained_model_goes_through_the_same_run(run: Path) -> None:
         for record in map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
         if record["step"] == 1
     ]
-    # After two warm batches it writes text: one reward for all, no gradient, but labels and weights.
+    # After two warm batches it writes text: one reward for all, no gradient, but labels.
     shares = [record[f"rest/token_share/{name}"] for name in REGIONS]
     assert sum(shares) == pytest.approx(1, abs=1e-3)
     assert record["actor/entropy"] > 0
