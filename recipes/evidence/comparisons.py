@@ -161,7 +161,7 @@ class Comparisons:
             estimate=effect.estimate,
             p=effect.p,
             adjusted_p=None,
-            improvement=bootstrap(values_2SN, improvement),
+            improvement=bootstrap(values_2SN, improvement).within(0, 1),
             needed=tuple(seeds_needed(differences_S, points) for points in POINTS),
         )
 

@@ -35,6 +35,13 @@ class Estimate(NamedTuple):
     interval: Interval | None
     """Percentile bootstrap at `CONFIDENCE`; None for a single seed."""
 
+    def within(self, low: float, high: float) -> Estimate:
+        """The same, of what can be no lower and no higher."""
+        if self.interval is None:
+            return self
+        ends = (min(max(end, low), high) for end in self.interval)
+        return Estimate(self.value, Interval(*ends))
+
 
 def interquartile_mean(values_1XS: np.ndarray) -> np.ndarray:
     """Mean over seeds without the lowest and the highest quarter (rounded down) of them."""

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from recipes.evidence.statistics import (
+    Estimate,
+    Interval,
     bootstrap,
     contrast,
     holm,
@@ -227,3 +229,10 @@ def test_intervals_cover_the_truth(of_seeds: float, of_rows: float, together: fl
         assert interval is not None
         covered += interval.low <= 0 <= interval.high
     assert 0.9 <= covered / trials <= 0.985
+
+
+def test_an_interval_ends_where_the_number_does() -> None:
+    estimate = Estimate(0.5, Interval(-0.04, 1.04))
+    assert estimate.within(0, 1) == (0.5, Interval(0, 1))
+    assert Estimate(0.5, None).within(0, 1) == (0.5, None)
+    assert Estimate(0.5, Interval(0.2, 0.7)).within(0, 1).interval == Interval(0.2, 0.7)
