@@ -84,6 +84,8 @@ class Cell:
     """One training run."""
 
     key: Key
+    start: str
+    """SHA-256 of the weights that it started from."""
     learning_rate: float
     seconds: float
     steps: Sequence[Mapping[str, Any]]
@@ -130,11 +132,13 @@ def read_study(declaration: Path, folder: Path) -> Study:
 
     Raises:
         ValueError: no declaration; or any cell that was run under another one, was not declared,
-            is not whole, or has other rows than the rest of its task. All of them are named.
+            is not whole, has other rows than the rest of its task, or began from other weights than
+            the rest of its seed. All of them are named.
     """
     tasks = read_declaration(declaration)
     cells: dict[Key, Cell] = {}
     rows: dict[str, int] = {}
+    starts: dict[tuple[str, int], str] = {}
     refused = []
     for path in sorted(folder.rglob("*.json")):
         try:
@@ -143,6 +147,11 @@ def read_study(declaration: Path, folder: Path) -> Study:
             wanted = rows.setdefault(cell.key.task, min(counts))
             if counts != {wanted} or not wanted:
                 raise ValueError(f"{sorted(counts)} held-out rows, {wanted} in the task's first")
+            if cell.start != starts.setdefault((cell.key.task, cell.key.seed), cell.start):
+                raise ValueError(
+                    f"began from other weights than its seed's first cell ({cell.start[:12]}…): "
+                    "arms are compared from one start; run the seed's cells on one machine"
+                )
         except ValueError as error:
             refused.append(f"{path}: {error}")
         else:
@@ -189,6 +198,7 @@ def _read_cell(path: Path, folder: Path, tasks: Mapping[str, Task]) -> Cell:
         key = Key(record["task"], record["reward"], record["arm"], record["seed"])
         cell = Cell(
             key=key,
+            start=str(record["start"]["weights_sha256"]),
             learning_rate=float(record["learning_rate"]),
             seconds=float(record["seconds"]),
             steps=record["steps"],

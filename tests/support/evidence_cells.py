@@ -52,6 +52,7 @@ def record(
         "reward": reward,
         "arm": arm,
         "seed": seed,
+        "start": {"weights_sha256": f"{seed:064}"},
         "learning_rate": 3e-4,
         "seconds": 90.0,
         "versions": {"torch": "0"},

@@ -153,3 +153,12 @@ def test_a_file_that_is_no_declaration(tmp_path: Path, text: str) -> None:
 def test_no_declaration(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such file"):
         read_study(tmp_path / "declaration.json", tmp_path / "cells")
+
+
+def test_a_seeds_cells_begin_from_the_same_weights(declaration: Path, tmp_path: Path) -> None:
+    write(tmp_path / "cells", record(declaration, arm="paper"))
+    write(tmp_path / "cells", record(declaration, arm="uniform", seed=1))  # another seed may
+    other = {**record(declaration, arm="uniform"), "start": {"weights_sha256": "f" * 64}}
+    path = write(tmp_path / "cells", other)
+    with pytest.raises(ValueError, match=rf"{path}: began from other weights .*\(ffffffffffff…\)"):
+        read_study(declaration, tmp_path / "cells")

@@ -58,7 +58,7 @@ def study(tmp_path, monkeypatch) -> Path:
     rows = [{"prompt": [5, 6, 7 + i], "ground_truth": request.ground_truth}
             for i, request in enumerate(make_requests(6, "train"))]  # fmt: skip
     (folder / "train.json").write_text(json.dumps(rows))
-    (folder / "start.json").write_text('{"teaching_prompts": 6}')
+    (folder / "start.json").write_text('{"weights_sha256": "a"}')
     monkeypatch.setattr(run, "start_folder", lambda root, seed: folder)
     monkeypatch.setattr(run, "DECLARATION", tmp_path / "declaration.json")
     monkeypatch.setattr(start, "MAX_TOKENS", 6)
