@@ -48,7 +48,8 @@ def _measured(name: str) -> str:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file; write it with rest-verl gradients") from None
-    return "\n".join(line for line in lines if not line.startswith(("# ", "!["))).strip()
+    kept = "\n".join(line for line in lines if not line.startswith(("# ", "![")))
+    return re.sub(r"\n{3,}", "\n\n", kept).strip()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -240,5 +240,5 @@ def test_measured_gradients_go_to_their_place(
     report = "# Gradients\n\nmodel m\n\n| a |\n| - |\n\n![figures](gradients.png)\n\nSaid.\n"
     (tmp_path / "made" / "gradients.md").write_text(report)
     filled = tables.fill(f"{EMPTY_PAGE}{page}", read(whole))
-    said = "model m\n\n| a |\n| - |\n\n\nSaid."
+    said = "model m\n\n| a |\n| - |\n\nSaid."
     assert filled.endswith(f"<!-- gradients: made -->\n{said}\n<!-- end -->\n")
