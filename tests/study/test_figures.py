@@ -58,3 +58,20 @@ def test_gain_by_its_definition(batch_prompts: int) -> None:
 def test_gain_goes_to_the_cosine_as_batches_grow() -> None:
     figures = quadratic(0.7, 10**9, extra=0.5).figures(np.array([0.0, 1.0]))
     assert figures.gain.value == pytest.approx(figures.cosine.value, rel=1e-6)
+
+
+def test_shares_of_parts_add_up() -> None:
+    """Uniform is the sum of three columns: one of signal, one of noise, and one of neither."""
+    random = np.random.default_rng(1)
+    moments = Moments(400, 3, 20)
+    for _ in range(400):
+        signal = 0.1 * random.standard_normal(20) + 1
+        moments.add(np.stack([signal, random.standard_normal(20), np.zeros(20)]))
+    parts = [Quadratic(moments.replicates(), np.ones(3), 32).shares(row) for row in np.eye(3)]
+    for kind, expected in enumerate(([1, 0, 0], [0.01 / 1.01, 1 / 1.01, 0])):
+        ratios = [part[kind] for part in parts]
+        assert sum(ratio.value for ratio in ratios) == pytest.approx(1)
+        for ratio, value in zip(ratios[:2], expected[:2], strict=True):
+            assert ratio.ends is not None
+            assert ratio.ends[0] - 0.02 < value < ratio.ends[1] + 0.02
+        assert ratios[2].value == pytest.approx(0, abs=1e-12)

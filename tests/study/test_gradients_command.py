@@ -60,6 +60,9 @@ def test_sampled_groups_are_measured(sampled: dict) -> None:
 
 
 def test_lemma_2_holds(sampled: dict) -> None:
+    for kind in ("signal_share", "noise_share"):
+        values = [region[kind]["value"] for region in sampled["regions"].values()]
+        assert sum(values) == pytest.approx(1)
     present = [region for region in sampled["regions"].values() if region["token_share"]]
     assert len(present) >= 4
     for region in present:

@@ -109,6 +109,21 @@ class Quadratic:
             }
         )
 
+    def shares(self, weights_C: np.ndarray) -> tuple[Ratio, Ratio]:
+        """Of uniform's signal <E g, E u> / S_u and of its variance tr Cov(g, u) / V_u.
+
+        Of regions by themselves, whose gradients add up to uniform's, either adds up to 1.
+        """
+        uniform_C = self._uniform_C
+        square_A = self._form(self.replicates.square_ACC, weights_C, uniform_C)
+        aligned_A = self.alignment(weights_C)
+        fractions = (
+            (aligned_A, self.signal(uniform_C)),
+            (square_A - aligned_A, self.variance(uniform_C)),
+        )
+        signal, noise = (joint_interval([(self.replicates, fraction)]) for fraction in fractions)
+        return signal, noise
+
     @staticmethod
     def _form(matrix_ACC: np.ndarray, left_C: np.ndarray, right_C: np.ndarray) -> np.ndarray:
         return np.einsum("acd,c,d->a", matrix_ACC, left_C, right_C, optimize=True)

@@ -13,6 +13,7 @@ from rest_verl.algorithm.config import ReSTConfig
 from rest_verl.algorithm.regions import Region
 from rest_verl.study.gradients.best_weights import BestWeights, best_weights
 from rest_verl.study.gradients.figures import Figures, Quadratic
+from rest_verl.study.gradients.intervals import Ratio
 from rest_verl.study.gradients.measure import Measured
 from rest_verl.study.gradients.weightings import Weighting
 
@@ -46,6 +47,9 @@ class Result:
     entropy: list[float | None]
     score_norm: list[float | None]
     score_bound: list[float | None]
+    signal_share: list[Ratio]
+    """Of uniform's, by region; they add up to 1."""
+    noise_share: list[Ratio]
     num_prompts: int
     num_responses: int
     num_without_gradient: int
@@ -77,6 +81,8 @@ class Result:
                     "entropy": self.entropy[place],
                     "score_norm": self.score_norm[place],
                     "score_norm_bound": self.score_bound[place],
+                    "signal_share": self.signal_share[place].as_dict(),
+                    "noise_share": self.noise_share[place].as_dict(),
                 }
                 for place, region in enumerate(REGIONS)
             },
@@ -135,6 +141,7 @@ def result_of(
             zip(found, theory.weights(), theory.predicted_variance(), strict=True)
         )
     ]
+    shares = [quadratic.shares(column_C) for column_C in one_hot_CC[len(found) :]]
     bounds = ReSTConfig()
     return Result(
         rows=rows,
@@ -150,6 +157,8 @@ def result_of(
         entropy=theory.entropy(),
         score_norm=theory.score_norm(),
         score_bound=theory.bound(),
+        signal_share=[signal for signal, _ in shares],
+        noise_share=[noise for _, noise in shares],
         num_prompts=measured.num_prompts,
         num_responses=measured.num_responses,
         num_without_gradient=measured.num_without_gradient,

@@ -40,6 +40,9 @@ def region_table(result: Result) -> Cells:
     lines |= {f"weight: {row.label}": row.weights for row in result.rows if row.name == "paper"}
     lines["weight: best here"] = result.best.weights
     cells = [["", *map(str.upper, REGIONS)], ["tokens", *share]]
+    for name, ratios in {"signal": result.signal_share, "noise": result.noise_share}.items():
+        shown = zip(ratios, result.token_share, strict=True)
+        cells.append([f"{name}, share", *(interval(r) if tokens else "–" for r, tokens in shown)])
     return cells + [[name, *map(number, values)] for name, values in lines.items()]
 
 
