@@ -1,12 +1,13 @@
 """Data sets as verl rows: readers, prompts, splits and the parquet writer.
 
-What is exported here needs the standard library only. `rest_verl.data.parquet` needs pyarrow, and
-`rest_verl.data.bfcl_replay` bfcl-eval (installed without its dependencies) and mpmath.
+What is exported here needs the standard library only. `rest_verl.data.parquet` needs pyarrow,
+`rest_verl.data.chats` jsonschema, and `rest_verl.data.bfcl_replay` bfcl-eval (installed without its
+dependencies) and mpmath.
 """
 
 from rest_verl.data.bfcl import CATEGORIES, MULTI_TURN_CATEGORIES, BfclRow, BfclSource
 from rest_verl.data.conversations import environment_row
-from rest_verl.data.dialogues import Dialogue, Message, read_dialogues
+from rest_verl.data.dialogues import Dialogue, Message
 from rest_verl.data.prompts import (
     build_prompt,
     ground_truth,
@@ -34,7 +35,6 @@ __all__ = [
     "environment_row",
     "ground_truth",
     "openai_tools",
-    "read_dialogues",
     "reference_answer",
     "split_position",
     "split_steps",

@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +49,15 @@ def write_dataset(
     splits: dict[str, list[dict[str, Any]]],
     extra_info: pa.StructType,
     manifest: dict[str, Any],
+    texts: Mapping[str, str] | None = None,
 ) -> None:
     """Writes `<split>.parquet` for each split and then `manifest.json` into `folder`.
 
     The manifest gets, under "files", the number of rows and the sha256 of each file. It is written
     last and an earlier one goes first, so a folder that has a manifest is complete.
+
+    Args:
+        texts: further files by name.
 
     Raises:
         ValueError: rows that do not fit the columns.
@@ -74,10 +78,12 @@ def write_dataset(
             pq.write_table(pa.Table.from_pylist(rows, schema=schema), path, compression="zstd")
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             files[path.name] = {"rows": len(rows), "sha256": digest}
-        text = json.dumps({**manifest, "files": files}, indent=2, ensure_ascii=False) + "\n"
-        (partial / MANIFEST).write_text(text, encoding="utf-8")
+        manifest_text = json.dumps({**manifest, "files": files}, indent=2, ensure_ascii=False)
+        texts = {**(texts or {}), MANIFEST: manifest_text + "\n"}
+        for name, text in texts.items():
+            (partial / name).write_text(text, encoding="utf-8")
         (folder / MANIFEST).unlink(missing_ok=True)
-        for name in [*files, MANIFEST]:
+        for name in [*files, *texts]:
             (partial / name).replace(folder / name)
 
 

@@ -17,11 +17,8 @@ from typing import Any
 
 from rest_verl.data.answers import answer_syntax
 from rest_verl.data.dialogues import Dialogue, Message
-from rest_verl.data.prompts import (
-    RECORDS_HEAD,
-    TEMPLATE_AGENT,
-    dump_ground_truth,
-)
+from rest_verl.data.prompts import RECORDS_HEAD, TEMPLATE_AGENT, dump_ground_truth
+from rest_verl.data.refusals import Refused, shortened
 from rest_verl.prompts.styles import PromptStyle, asked_syntax
 from rest_verl.prompts.system import system_message
 from rest_verl.prompts.tools import describe_tools
@@ -60,13 +57,15 @@ def split_steps(
     `syntax` is the model's own, for `chat_template`.
 
     Raises:
-        ValueError: a call of a tool that is not offered, or a message that the reward would not
-            take as its own right answer; names its origin.
+        Refused: a call of a tool that is not offered, or a message that the reward would not take
+            as its own right answer; names its origin.
+        ValueError: no such style or syntax.
     """
     if unknown := dialogue.calls_not_offered():
-        raise ValueError(
+        raise Refused(
+            "unknown tool",
             f"{dialogue.origin or dialogue.id}: calls {', '.join(unknown)}, not offered at that "
-            "point; add it to the tools or drop the dialogue"
+            "point; add it to the tools or drop the dialogue",
         )
     written_in = answer_syntax(style, syntax)
     history: list[Message] = []
@@ -133,10 +132,11 @@ def _step(
         answer, ground_truth, syntax=syntax, think_is_open=False, tools=_offered(dialogue, history)
     )
     if not (result.format_ok and result.exact_match):
-        raise ValueError(
-            f"{dialogue.origin or dialogue.id}, step {number}: the reward would not take the "
-            f"assistant's own message as right, {answer[:200]!r}; are there tags in its text or "
-            "arguments? Mend or drop it"
+        raise Refused(
+            "no right answer to the reward",
+            f"{dialogue.origin or dialogue.id}, {message.place or f'step {number}'}: the reward "
+            f"would not take it as right, {shortened(answer)}; are there tags or calls in its "
+            "text, or names that cannot be written so? Mend or drop it",
         )
     return Step(
         number=number,

@@ -1,0 +1,25 @@
+"""Why a recorded conversation gives no rows: never a wrong row instead."""
+
+import json
+from typing import Any
+
+_SHOWN = 80
+
+
+class Refused(ValueError):
+    """A conversation of which no right row can be made; its text names the thing and the mend."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        """A few words, the same for all that is refused for it: what a table counts by."""
+
+    def at(self, place: str) -> "Refused":
+        """The same, its text beginning with where it was found."""
+        return Refused(self.reason, f"{place}: {self}")
+
+
+def shortened(value: Any) -> str:
+    """A value of a file as JSON for a message, cut after 80 characters."""
+    text = json.dumps(value, ensure_ascii=False, default=repr)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
