@@ -105,6 +105,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "outputs" / run).mkdir(parents=True)
         metrics = folder / "outputs" / run / "metrics.jsonl"
         metrics.write_text("".join(f"{json.dumps(step)}\n" for step in steps))
+    history = [{"_step": step.pop("step"), "_runtime": 9.5, **step} for step in steps]
+    (folder / "history.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in history))
     rollouts = folder / "outputs" / "first_hour" / "rollouts"
     rollouts.mkdir()
     (rollouts / "1.jsonl").write_text(json.dumps({"input": "Rain?", "output": ANSWER}))

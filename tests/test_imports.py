@@ -31,8 +31,8 @@ ROOMS: dict[str, set[str]] = {
     },
     "evaluation.api_bank": {"syntax", "data", "evaluation"},
     "viewing": set(),
-    "viewing.tokens": {"syntax", "algorithm", "integration", "viewing"},
-    "viewing.report": {"algorithm", "viewing"},
+    "viewing.tokens": {"syntax", "files", "algorithm", "integration", "viewing"},
+    "viewing.report": {"files", "algorithm", "viewing"},
     "study": {
         "files", "algorithm", "rewards", "integration", "viewing", "viewing.tokens",
     },

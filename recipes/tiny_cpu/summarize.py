@@ -21,6 +21,7 @@ from rest_verl.evaluation.comparison import difference_sentence, p_value, points
 from rest_verl.evaluation.statistics import paired_comparison
 from rest_verl.evaluation.table import CONFIDENCE_LABEL, Accuracy, markdown_table, percent
 from rest_verl.files.atomic import write_atomically, write_json
+from rest_verl.files.json_lines import read_lines
 from rest_verl.viewing.report.metrics import Record, parse_metrics
 from rest_verl.viewing.report.write import write_report
 
@@ -47,7 +48,7 @@ MEASURES: dict[str, tuple[str, Callable[[Answer], bool]]] = {
 def read_log(run: Path) -> list[Record]:
     """The steps that verl logged, over all starts of the run; of one trained again, the last."""
     logs = [run / name for name in ("verl_metrics_earlier.jsonl", "verl_metrics.jsonl")]
-    lines = [line for log in logs if log.exists() for line in log.read_bytes().splitlines(True)]
+    lines = [line for log in logs if log.exists() for line in read_lines(log)]
     return parse_metrics(lines)[0]
 
 

@@ -11,13 +11,14 @@ from typing import Any
 
 from recipes.tiny_cpu.summarize import read_log
 from rest_verl.files.atomic import write_atomically, write_json
+from rest_verl.files.json_lines import read_lines
 
 RATES = ("official", "dense", "turns_right", "turns", "calls")
 
 
 def read_dump(folder: Path, step: int) -> list[dict[str, Any]]:
     """The trajectories that verl dumped at `step`."""
-    return [json.loads(line) for line in (folder / f"{step}.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in read_lines(folder / f"{step}.jsonl")]
 
 
 def summarise(records: list[dict[str, Any]], run: Path) -> dict[str, Any]:

@@ -1,9 +1,49 @@
-"""Reads JSON lines, naming file and line of whatever is wrong."""
+"""Reads JSON lines as people have them, naming file and line of whatever is wrong."""
 
+import codecs
+import io
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+_MARK = codecs.BOM_UTF8
+_OTHER_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32",  # before UTF-16, whose mark it begins with
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+
+
+def read_utf8(path: Path) -> bytes:
+    """The bytes of a file, without UTF-8's byte-order mark.
+
+    Raises:
+        OSError: the file is absent, or cannot be read.
+        ValueError: it has the byte-order mark of UTF-16 or UTF-32.
+    """
+    content = path.read_bytes()
+    for mark, encoding in _OTHER_MARKS.items():
+        if content.startswith(mark):
+            raise ValueError(
+                f"{path}: is {encoding}, and UTF-8 is read here; write it anew: "
+                f"iconv -f {encoding} -t UTF-8 {shlex.quote(str(path))} > NEW_FILE"
+            )
+    return content.removeprefix(_MARK)
+
+
+def read_lines(path: Path) -> list[bytes]:
+    r"""All lines of a file, with their ends; a line's place in the list is its number less 1.
+
+    Only "\n" ends a line: some texts hold U+2028. A "\r" before it is white space to JSON. UTF-8's
+    byte-order mark is taken off every line: where files were joined, it stands within.
+
+    Raises:
+        OSError or ValueError: as `read_utf8`.
+    """
+    return [line.removeprefix(_MARK) for line in io.BytesIO(read_utf8(path))]
 
 
 def load_json(text: str | bytes) -> Any:
@@ -18,13 +58,13 @@ def load_json(text: str | bytes) -> Any:
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields (file and line, object). Only "\\n" ends a line: some texts hold U+2028.
+    """Yields (file and line, object) of each line that is not blank.
 
     Raises:
-        ValueError: no such file, or a line that is not an object in JSON.
+        ValueError: no such file, one that is not UTF-8, or a line that is not an object in JSON.
     """
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = read_lines(path)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
     for number, line in enumerate(lines, start=1):

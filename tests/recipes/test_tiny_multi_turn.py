@@ -106,12 +106,13 @@ def test_variants_of_a_conversation_share_a_split() -> None:
 
 def test_summary_by_hand(tmp_path) -> None:
     rates = {"official": 0.0, "turns_right": 1.0, "calls": 2.0}
-    row = {"input": "p", "output": "o", "score": 0.5, "dense": 0.5, "turns": 1.0, **rates}
-    other = {**row, "input": "q", "turns": 3.0, "dense": 1.0, "official": 1.0}
+    # verl writes U+2028 as it is: no end of a line
+    row = {"input": "p", "output": "\u2028", "score": 0.5, "dense": 0.5, "turns": 1.0, **rates}
+    other = {**row, "input": "q", "output": "o", "turns": 3.0, "dense": 1.0, "official": 1.0}
     (tmp_path / "validation").mkdir()
     for step, rows in ((0, [row]), (2, [row, other])):
-        text = "".join(json.dumps(r) + "\n" for r in rows)
-        (tmp_path / f"validation/{step}.jsonl").write_text(text)
+        text = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows)
+        (tmp_path / f"validation/{step}.jsonl").write_text(text, encoding="utf-8")
     records = [{"step": 0}, *({"step": n, "reward/total/mean": n / 10} for n in (1, 2))]
     summary = summarise(records, tmp_path)
     assert (summary["reward_first"], summary["reward_last"], summary["steps"]) == (0.1, 0.2, 2)

@@ -6,8 +6,8 @@ from typing import Any
 
 _DESCRIPTION = "how runs went: curves, tables and what to look at, as HTML, PNG and Markdown"
 _EPILOG = """\
-RUN is a folder with metrics.jsonl, with the file of verl's file logger or with tensorboard's event
-files, or one of these files. Several runs are laid over each other. Write NAME=RUN to name one;
+RUN is a folder with metrics.jsonl, with the file of verl's file logger, with a wandb history as JSON
+lines or with tensorboard's event files, or one of these files. Several runs are laid over each other. Write NAME=RUN to name one;
 runs of the same NAME, such as the seeds of one setting, are drawn as their mean and a band from
 the lowest to the highest:
 

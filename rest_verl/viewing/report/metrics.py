@@ -1,4 +1,4 @@
-"""Reads a run's metrics, one JSON object a step, from files that may be cut or damaged."""
+"""Reads a run's metrics, JSON objects with a step each, from files that may be cut or damaged."""
 
 import json
 import math
@@ -8,11 +8,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from rest_verl.files.json_lines import read_lines
+
 Record = dict[str, float]
 """One step: metric name to finite value, and `"step"` to its number (an int)."""
 
 _NAMES_IN_A_REMARK = 5
 _LAST_STEP = 2**53  # beyond it a float, and so an axis, cannot tell steps apart
+_WANDB_STEP = "_step"  # verl gives wandb its own step
+_NOT_FINITE = ("NaN", "Infinity", "-Infinity")  # as a wandb history has them
 
 
 class NoStepYet(ValueError):
@@ -22,12 +26,15 @@ class NoStepYet(ValueError):
 def read_metrics(path: Path | str) -> list[Record]:
     """The steps of a metrics file, in order; what cannot be read is left out.
 
-    Reads flat lines (`{"step": 3, "reward/total/mean": 0.8}`) and those of verl's file logger
-    (`{"step": 3, "data": {...}}`). Lines of one step are merged, the later value winning.
+    Reads flat lines (`{"step": 3, "reward/total/mean": 0.8}`), those of verl's file logger
+    (`{"step": 3, "data": {...}}`) and those of a wandb history (`{"_step": 3, "_runtime": 60.5,
+    "reward/total/mean": 0.8}`); also one JSON array of such objects. Objects of one step are
+    merged, the later value winning.
 
     Raises:
         FileNotFoundError: there is no such file.
-        NoStepYet: no line of it holds a step.
+        NoStepYet: nothing in it holds a step.
+        ValueError: it is not UTF-8.
     """
     return load_metrics(path)[0]
 
@@ -40,8 +47,8 @@ def load_metrics(path: Path | str) -> tuple[list[Record], list[str]]:
             f"no metrics at {path}: give the folder of a run, or, for a run with verl's file "
             f"logger, set VERL_FILE_LOGGER_PATH={path} and add file to trainer.logger"
         )
-    with path.open("rb") as lines:
-        records, remarks = parse_metrics(lines)
+    lines = read_lines(path)
+    records, remarks = parse_array(b"".join(lines)) or parse_metrics(lines)
     if not records:
         raise NoStepYet(
             f"{path} holds no step yet: wait for the run's first step to end, or look at its log"
@@ -57,7 +64,7 @@ def parse_metrics(lines: Iterable[bytes]) -> tuple[list[Record], list[str]]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        step_and_values = _parse_line(line)
+        step_and_values = _step_and_values(_parse(line))
         if step_and_values is None:
             # A writer that was stopped leaves a last line without its end.
             cut = not line.endswith(b"\n")
@@ -71,6 +78,18 @@ def parse_metrics(lines: Iterable[bytes]) -> tuple[list[Record], list[str]]:
     if cut:
         remarks.append("The last line is cut off and was skipped.")
     records, more_remarks = merge_steps(found)
+    return records, remarks + more_remarks
+
+
+def parse_array(content: bytes) -> tuple[list[Record], list[str]] | None:
+    """The same of a JSON array, as pandas writes a wandb history; None where it is no array."""
+    array = _parse(content) if content.lstrip().startswith(b"[") else None
+    if not isinstance(array, list):
+        return None
+    found = [_step_and_values(item) for item in array]
+    bad = [number for number, item in enumerate(found, start=1) if item is None]
+    remarks = [f"Skipped without a readable step: {ranges(bad, 'object')}."] if bad else []
+    records, more_remarks = merge_steps(item for item in found if item is not None)
     return records, remarks + more_remarks
 
 
@@ -89,7 +108,7 @@ def merge_steps(
             finite = _finite(value)
             if finite is not None:
                 record[name] = finite
-            elif value is None or type(value) in (int, float):  # verl writes NaN as null
+            elif value is None or type(value) in (int, float) or value in _NOT_FINITE:
                 not_finite[name] += 1
     steps = sorted(by_step)
     remarks = []
@@ -153,21 +172,29 @@ def _spans(runs: Sequence[tuple[int, int]], noun: str) -> str:
     return f"{noun}{'s' if plural else ''} {_shortened(parts)}"
 
 
-def _parse_line(line: bytes) -> tuple[int, dict[str, Any]] | None:
+def _parse(text: bytes) -> Any:
+    """A JSON value; None where it is none."""
     try:
-        content = json.loads(line.decode("utf-8", errors="replace"))
+        return json.loads(text.decode("utf-8", errors="replace"))
     except (ValueError, RecursionError):
         return None
+
+
+def _step_and_values(content: Any) -> tuple[int, dict[str, Any]] | None:
     if not isinstance(content, dict):
         return None
-    step = _finite(content.pop("step", None))
+    named = content.get("step")
+    step = _finite(content.get(_WANDB_STEP) if named is None else named)
     if step is None or step < 0 or step != int(step) or step > _LAST_STEP:
         return None
-    nested = content.pop("data", None)
+    values = {name: value for name, value in content.items() if not name.startswith("_")}
+    if _WANDB_STEP in content:  # null is what was not logged then; elsewhere verl means NaN by it
+        values = {name: value for name, value in values.items() if value is not None}
+    nested = values.pop("data", None)
     if isinstance(nested, dict):
-        content.update(nested)
-        content.pop("step", None)
-    return int(step), content
+        values.update(nested)
+    values.pop("step", None)
+    return int(step), values
 
 
 def _finite(value: Any) -> float | None:

@@ -1,4 +1,4 @@
-"""Finds what a run wrote its metrics to, and reads it: JSON Lines or tensorboard's events."""
+"""Finds what a run wrote its metrics to, and reads it: JSON lines or tensorboard's events."""
 
 import json
 import logging
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rest_verl.files.json_lines import read_utf8
 from rest_verl.viewing.report.metrics import NoStepYet, Record, load_metrics, merge_steps
 
 METRICS_FILES = ("metrics.jsonl", "verl_metrics.jsonl")
@@ -55,13 +56,14 @@ def read_run(path: Path | str, name: str | None = None) -> Run:
     """Reads a run; what is damaged in its files is left out with a remark.
 
     Args:
-        path: A folder with `metrics.jsonl`, with the file of verl's file logger or with
-            tensorboard's event files; or one of these files.
+        path: A folder with `metrics.jsonl`, with the file of verl's file logger, with a wandb
+            history as JSON lines or with tensorboard's event files; or one of these files.
         name: How the report calls it (default: the folder's or file's name).
 
     Raises:
         FileNotFoundError: there are no metrics.
-        ValueError: they hold no step, or the package tensorboard is needed and missing.
+        ValueError: they hold no step, are not UTF-8, or the package tensorboard is needed and
+            missing.
     """
     path = Path(path)
     if path.is_file() and path.name in METRICS_FILES:
@@ -112,7 +114,7 @@ def _read_json(path: Path, kind: type, remarks: list[str]) -> Any:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8", errors="replace"))
+        content = json.loads(read_utf8(path).decode("utf-8", errors="replace"))
     except (OSError, ValueError, RecursionError):
         remarks.append(f"{path.name} is not valid JSON and was left out.")
         return None

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from rest_verl.files.json_lines import read_lines, read_utf8
 from rest_verl.integration.run_syntax import asked_syntax
 from rest_verl.viewing.tokens.dumps import read_dump
 from rest_verl.viewing.tokens.rollout import (
@@ -22,12 +23,12 @@ def read_texts(paths: Iterable[Path]) -> list[Rollout]:
     """One rollout a file, bytes that are not UTF-8 as U+FFFD.
 
     Raises:
-        ValueError: a file that is absent, no file, or empty.
+        ValueError: a file that is absent, no file, empty, or UTF-16 by its byte-order mark.
     """
     rollouts = []
     for path in paths:
         try:
-            text = path.read_bytes().decode("utf-8", "replace")
+            text = read_utf8(path).decode("utf-8", "replace")
         except (FileNotFoundError, IsADirectoryError):
             raise ValueError(f"{path}: no such file; --text takes files of model text") from None
         if not text:
@@ -65,7 +66,7 @@ def newest_step(path: Path) -> Path:
 
 def _read_json_lines(path: Path, limit: int | None) -> list[Rollout]:
     rollouts: list[Rollout] = []
-    lines = path.read_bytes().split(b"\n")  # only "\n" ends a line: texts may hold U+2028
+    lines = read_lines(path)
     for number, line in enumerate(lines, start=1):
         if limit is not None and len(rollouts) == limit:
             break
@@ -74,7 +75,7 @@ def _read_json_lines(path: Path, limit: int | None) -> list[Rollout]:
         try:
             record = json.loads(line.decode("utf-8", "replace"))
         except (ValueError, RecursionError) as error:
-            if number == len(lines):  # no newline behind it: the run is still writing, or was cut
+            if not line.endswith(b"\n"):  # the run is still writing, or was cut
                 break
             raise ValueError(f"{path}:{number}: not a line of JSON: {error}") from None
         if not isinstance(record, dict) or not isinstance(record.get("output"), str):

@@ -200,6 +200,31 @@ def test_a_metrics_file_stands_for_its_folder(tmp_path: Path) -> None:
     assert read_run(path).name == "run"
 
 
+def test_optional_files_as_people_have_them(tmp_path: Path) -> None:
+    write_metrics(tmp_path / "metrics.jsonl", [0.1])
+    (tmp_path / "summary.json").write_text('{\r\n"seed": 7}\r\n', encoding="utf-8-sig")
+    (tmp_path / "samples.json").write_text("[]", encoding="utf-16")
+    run = read_run(tmp_path)
+    assert run.summary == {"seed": 7}
+    assert run.remarks == ["samples.json is not valid JSON and was left out."]
+
+
+def test_a_wandb_history_stands_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    rows = [
+        {"_step": step, "_runtime": 30.5 * step, "_timestamp": 1.7e9, "reward/total/mean": 0.1}
+        for step in range(3)
+    ]
+    (tmp_path / "history.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    run = read_run(tmp_path)
+    assert run.records == [{"step": step, "reward/total/mean": 0.1} for step in range(3)]
+    (chart,) = charts([Group(name="g", runs=(run,))])
+    assert [curve.label for curve in chart.curves] == ["total"]
+    assert (
+        "The file has 1 metrics: reward/total/mean."
+        in data_notes([Group(name="g", runs=(run,))])[0]
+    )
+
+
 def event_writer(folder: Path):
     tensorboard = pytest.importorskip("torch.utils.tensorboard", reason="needs tensorboard")
     return tensorboard.SummaryWriter(str(folder))

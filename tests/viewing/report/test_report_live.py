@@ -125,6 +125,22 @@ def test_watch_waits_reads_on_and_ends(tmp_path: Path, monkeypatch: pytest.Monke
     assert "step 3 of 3  complete" in output.getvalue()
 
 
+def test_watch_reads_a_wandb_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "history.jsonl"
+    values = {"_runtime": 1.5, "reward/total/mean": 0.5}
+    rows = iter([{"_step": step, "rest/progress": step / 2, **values} for step in (1, 2)])
+
+    def sleep(_: float) -> None:
+        with path.open("a") as history:
+            history.write(json.dumps(next(rows)) + "\r\n")
+
+    monkeypatch.setattr(live.time, "sleep", sleep)
+    console = Console(file=io.StringIO(), width=80)
+    watch(tmp_path, console)
+    assert next(rows, None) is None
+    assert "step 2 of 2  complete" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
 def test_ctrl_c_ends_the_watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: float) -> None:
         raise KeyboardInterrupt

@@ -1,5 +1,6 @@
 """Where a token view's rollouts come from: text, JSON lines, TransferQueue dumps; nothing runs."""
 
+import codecs
 import json
 import os
 import pickle
@@ -73,6 +74,23 @@ def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
     assert [rollout.text for rollout in read_rollouts(path)] == ["A"]
 
 
+@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8], ids=["plain", "mark"])
+def test_dumps_as_people_have_them(tmp_path: Path, mark: bytes) -> None:
+    path = write_lines(tmp_path / "1.jsonl", mark, LINE, b"\r\n\r\n", LINE, b'\r\n{"output": "cu')
+    assert [rollout.text for rollout in read_rollouts(path)] == ["A", "A"]
+    write_lines(path, mark, b"\r\n", LINE, b"\r\n", b"{}\r\n")
+    with pytest.raises(ValueError, match=r"1\.jsonl:3: no rollout of verl's"):
+        read_rollouts(path)
+
+
+def test_another_encoding_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "1.jsonl"
+    path.write_text(json.dumps(LINE), encoding="utf-16")
+    for read in (read_rollouts, lambda path: read_texts([path])):
+        with pytest.raises(ValueError, match=r"1\.jsonl: is UTF-16, .*iconv -f UTF-16"):
+            read(path)
+
+
 def test_no_more_than_the_limit(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "1.jsonl", LINE, b"\n", LINE, b"\nbroken\n\n")
     assert len(read_rollouts(path, limit=2)) == 2
@@ -100,6 +118,8 @@ def test_damaged_lines_are_named(content: bytes, message: str, tmp_path: Path) -
 def test_text_files(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"a\xffb")
     assert read_texts([tmp_path / "a.txt"]) == [Rollout(name="a.txt", text="a\ufffdb")]
+    (tmp_path / "a.txt").write_bytes(codecs.BOM_UTF8 + b"a\r\n")
+    assert read_texts([tmp_path / "a.txt"]) == [Rollout(name="a.txt", text="a\r\n")]
     (tmp_path / "empty.txt").touch()
     with pytest.raises(ValueError, match=r"empty\.txt: is empty"):
         read_texts([tmp_path / "empty.txt"])
