@@ -7,7 +7,7 @@ import torch
 from rest_verl.algorithm.config import ReSTConfig
 from rest_verl.algorithm.scaling import base_weights
 from rest_verl.viewing.palette import REGION_NAMES
-from rest_verl.viewing.report.change import LEAST_STEPS, Remark, edge
+from rest_verl.viewing.report.change import LEAST_STEPS, Remark, edge, span
 from rest_verl.viewing.report.metrics import Record
 
 AT_BOUND_STEPS = 0.8
@@ -28,6 +28,7 @@ def weights_at_bounds(records: Sequence[Record], preset: str | None = None) -> l
             return []
     if config.scope != "batch" or not config.needs_entropy or not _has_spread(records):
         return []
+    steps: list[int] = []
     bounds: list[dict[str, str]] = []
     for record in records:
         parts = {
@@ -36,10 +37,12 @@ def weights_at_bounds(records: Sequence[Record], preset: str | None = None) -> l
             if f"rest/entropy/{region}" in record and f"rest/token_share/{region}" in record
         }
         if parts:
+            steps.append(int(record["step"]))
             bounds.append(_bounds_touched(parts, config))
     if len(bounds) < LEAST_STEPS:
         return []
-    last = bounds[-edge(len(bounds)) :]
+    size = edge(len(bounds))
+    last = bounds[-size:]
     touched = {
         where: [
             region.upper()
@@ -58,7 +61,7 @@ def weights_at_bounds(records: Sequence[Record], preset: str | None = None) -> l
     return [
         Remark(
             title="Weights at their bounds",
-            seen=f"Before the curriculum: {where_text} on the last {len(last)} steps"
+            seen=f"Before the curriculum, in {span(steps[-size:])}: {where_text}"
             f"{assumed}. Entropies within one bound no longer make a difference.",
             look_at="Region entropies: where they differ by more than the bounds allow, widen "
             "algorithm.rest.w_min and w_max, or set algorithm.rest.scale=calibrated, which lets "

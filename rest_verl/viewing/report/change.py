@@ -1,18 +1,22 @@
-"""How a metric changed from a run's first steps to its last, and whether by more than chance."""
+"""How a metric changed from a run's first steps to its last, and whether by more than chance.
+
+Everything that shows a value before and after, table or remark, takes its windows from `ends`.
+"""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import stdev
 
 from rest_verl.viewing.report.metrics import Record, series
 
 LEAST_STEPS = 10
-"""Below it, first and last steps overlap."""
+"""Below it, a window holds less than LEAST_EDGE steps."""
 EDGE_SHARE = 0.2
 """Steps averaged at either end, as a share of the run: long enough to even out batches."""
 LEAST_EDGE = 5
-"""Of fewer steps the scatter, and so the certainty, is not known."""
+"""Steps averaged at either end of a run that has twice as many; of fewer the scatter, and so the
+certainty, is not known."""
 CERTAIN_AT = 2.0
 """Standard errors that a change has to exceed: by chance, one in twenty does."""
 _SANE = 1e100  # beyond it sums overflow, and no metric means anything
@@ -30,6 +34,24 @@ class Remark:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Window:
+    """The steps at one end of a curve that are shown as one value, their mean."""
+
+    steps: Sequence[int]
+    values: Sequence[float]
+    """One a step."""
+
+    @property
+    def mean(self) -> float:
+        # Divided first: a sum of huge values would overflow.
+        return sum(value / len(self.values) for value in self.values)
+
+    def shown(self, form: str) -> str:
+        """The mean with its steps: `0.20 (steps 1–7)`."""
+        return f"{form.format(self.mean)} ({span(self.steps)})"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Change:
     """A metric at both ends of a run."""
 
@@ -38,7 +60,7 @@ class Change:
     error: float
     """Standard error of `last - first` from the steps' scatter."""
     seen: str
-    """Both ends in words: `from 0.20 (steps 1-7) to 0.45 (steps 30-36)`."""
+    """Both ends in words: `from 0.20 (steps 1–7) to 0.45 (steps 30–36)`."""
 
     @property
     def rises(self) -> bool:
@@ -54,27 +76,37 @@ def change(records: Sequence[Record], names: Sequence[str], form: str = "{:.2f}"
     steps, values = series(records, names)
     if len(steps) < LEAST_STEPS or max(map(abs, values)) > _SANE:
         return None
-    size = edge(len(steps))
-    first, last = values[:size], values[-size:]
-    spans = _span(steps[:size]), _span(steps[-size:])
+    first, last = ends(steps, values)
+    assert last is not None
+    deviations = stdev(first.values), stdev(last.values)
     return Change(
-        first=fmean(first),
-        last=fmean(last),
-        error=math.hypot(_deviation(first), _deviation(last)) / math.sqrt(size),
-        seen=f"from {form.format(fmean(first))} ({spans[0]}) to {form.format(fmean(last))} "
-        f"({spans[1]})",
+        first=first.mean,
+        last=last.mean,
+        error=math.hypot(*deviations) / math.sqrt(len(first.values)),
+        seen=f"from {first.shown(form)} to {last.shown(form)}",
     )
 
 
+def ends(steps: Sequence[int], values: Sequence[float]) -> tuple[Window, Window | None]:
+    """First and last window of a curve; no step is in both, so that one step has no last.
+
+    Args:
+        steps: In rising order, one at least.
+        values: One a step.
+    """
+    size = edge(len(steps))
+    first = Window(steps=steps[: max(1, size)], values=values[: max(1, size)])
+    return first, Window(steps=steps[-size:], values=values[-size:]) if size else None
+
+
 def edge(num_steps: int) -> int:
-    """How many steps count as the first, and as the last, of `num_steps`."""
-    return max(LEAST_EDGE, math.ceil(EDGE_SHARE * num_steps))
+    """How many steps count as the first, and as the last, of `num_steps`: at most half of them."""
+    return min(num_steps // 2, max(LEAST_EDGE, math.ceil(EDGE_SHARE * num_steps)))
 
 
-def _span(steps: Sequence[int]) -> str:
-    """`"steps 3-9"` for the first and last of `steps`."""
-    return f"step {steps[0]}" if len(steps) == 1 else f"steps {steps[0]}-{steps[-1]}"
-
-
-def _deviation(values: Sequence[float]) -> float:
-    return stdev(values) if len(values) > 1 else 0.0
+def span(steps: Sequence[int]) -> str:
+    """Steps in rising order, in few words: `step 3`, `steps 3–9`, `4 of steps 0–15` with gaps."""
+    if len(steps) == 1:
+        return f"step {steps[0]}"
+    words = f"steps {steps[0]}–{steps[-1]}"
+    return words if steps[-1] - steps[0] + 1 == len(steps) else f"{len(steps)} of {words}"

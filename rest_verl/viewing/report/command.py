@@ -6,10 +6,10 @@ from typing import Any
 
 _DESCRIPTION = "how runs went: curves, tables and what to look at, as HTML, PNG and Markdown"
 _EPILOG = """\
-RUN is a folder with metrics.jsonl, with the file of verl's file logger, with a wandb history as JSON
-lines or with tensorboard's event files, or one of these files. Several runs are laid over each other. Write NAME=RUN to name one;
-runs of the same NAME, such as the seeds of one setting, are drawn as their mean and a band from
-the lowest to the highest:
+RUN is a folder with metrics.jsonl, with the file of verl's file logger, with a wandb history as
+JSON lines or with tensorboard's event files, or one of these files. Several runs are laid over each
+other. Write NAME=RUN to name one; runs of the same NAME, such as the seeds of one setting, are
+drawn as their mean and a band from the lowest to the highest:
 
   rest-verl report grpo=out/a0 grpo=out/a1 rest=out/b0 rest=out/b1 --output report.html
 """

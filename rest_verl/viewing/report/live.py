@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -12,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rest_verl.viewing.palette import DARK, REGION_NAMES
+from rest_verl.viewing.report.change import span
 from rest_verl.viewing.report.metrics import NoStepYet, Record, series
 from rest_verl.viewing.report.page import duration, total_steps
 from rest_verl.viewing.report.panels import (
@@ -102,7 +104,7 @@ def frame(run: Run, age: float, width: int) -> RenderableType:
             Text(label, style="dim") + Text(row, style="bold")
             for label, row in zip(labels, drawn, strict=True)
         )
-        parts += [Text(f"\nreward, steps {steps[0]}-{steps[-1]}", style="dim"), plot]
+        parts += [Text(f"\nreward, {span(steps)}", style="dim"), plot]
     parts += _remarks(run)
     parts.append(_table(run.records, width))
     return Group(*parts)
@@ -166,23 +168,35 @@ def _remarks(run: Run) -> list[Text]:
 
 
 def _table(records: Sequence[Record], width: int) -> Table:
+    """Each metric over the run, with its values at its first step and at its last."""
+    found = [(label, *series(records, names), form) for label, names, form in _LINES]
+    lines = [line for line in found if line[1]]
+    ends = Counter(_ends(steps) for _, steps, _, _ in lines)
+    usual = max(ends, key=lambda own: ends[own], default=())
+    rows = [
+        (
+            label if _ends(steps) == usual else f"{label} ({', '.join(_ends(steps))})",
+            *(form.format(values[place]) for place in (0, -1)[-len(usual) :]),
+        )
+        for label, steps, values, form in lines
+    ]
+    sizes = [max(map(len, column)) for column in zip(("", *usual), *rows, strict=True)]
+    room = max(10, width - sum(sizes) - 2 * len(sizes) - 2)
     table = Table(box=None, padding=(0, 1), show_edge=False)
     table.add_column("")
     table.add_column("over the run")
-    for head in ("first", "last"):
+    for head in usual:
         table.add_column(head, justify="right")
-    room = max(10, width - 42)
-    for label, names, form in _LINES:
-        _, values = series(records, names)
-        if values:
-            color = DARK.regions.get(label.strip().lower())
-            table.add_row(
-                label,
-                Text(blocks(values, room)[0], style=color or ""),
-                form.format(values[0]),
-                Text(form.format(values[-1]), style="bold"),
-            )
+    for (label, *shown, last), (name, _, values, _) in zip(rows, lines, strict=True):
+        style = DARK.regions.get(name.strip().lower()) or ""
+        curve = Text(blocks(values, room)[0], style=style)
+        table.add_row(label, curve, *shown, Text(last, style="bold"))
     return table
+
+
+def _ends(steps: Sequence[int]) -> tuple[str, ...]:
+    """First and last step in words; one step has no other end."""
+    return tuple(dict.fromkeys(f"step {step}" for step in (steps[0], steps[-1])))
 
 
 def _waiting(path: Path) -> Text:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from rest_verl.viewing.report.change import edge
+from rest_verl.viewing.report.change import ends
 from rest_verl.viewing.report.charts import Chart, Drawn
 from rest_verl.viewing.report.groups import Group
 from rest_verl.viewing.report.notes import data_notes, findings
@@ -46,30 +46,25 @@ def report_markdown(
 
 
 def _curves(groups: Sequence[Group], charts: Sequence[Chart]) -> list[list[str]]:
-    """Lines of a table: a curve, its unit, and its ends (in one column for each of several groups).
-
-    An end is the mean over the first or the last fifth of the steps, of 5 steps at least.
-    """
+    """Lines of a table: a curve, its unit, and its ends (in one column by group for several)."""
     found = []
     for chart in charts:
         if len(groups) > 1:
             cells = [ABSENT] * len(groups)
             for curve in chart.curves:
-                cells[curve.group] = " → ".join(_ends(chart, curve))
+                cells[curve.group] = " → ".join(_shown(chart, curve))
             found.append([chart.title, chart.panel.unit, *cells])
         else:
             for curve in chart.curves:
                 label = f"{chart.title}: {curve.label}" if len(chart.curves) > 1 else chart.title
-                found.append([label, chart.panel.unit, *_ends(chart, curve)])
+                found.append([label, chart.panel.unit, *_shown(chart, curve)])
     return found
 
 
-def _ends(chart: Chart, curve: Drawn) -> tuple[str, str]:
-    values = curve.line.values
-    size = min(edge(len(values)), max(1, len(values) // 2))
-    first, last = (sum(v / size for v in ends) for ends in (values[:size], values[-size:]))
+def _shown(chart: Chart, curve: Drawn) -> tuple[str, str]:
     form = "{:.1%}" if chart.panel.percent else "{:.4g}"
-    return form.format(first), form.format(last)
+    first, last = ends(curve.line.steps, curve.line.values)
+    return first.shown(form), ABSENT if last is None else last.shown(form)
 
 
 def _table(title: str, head: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:

@@ -158,7 +158,7 @@ def gap_remarks(records: Sequence[Record], names: Iterable[str]) -> list[str]:
 
 
 def ranges(numbers: Sequence[int], noun: str) -> str:
-    """`ranges([3, 4, 5, 9], "step")` is `"steps 3-5, 9"`; `numbers` in rising order."""
+    """`ranges([3, 4, 5, 9], "step")` is `"steps 3–5, 9"`; `numbers` in rising order."""
     runs: list[tuple[int, int]] = []
     for number in numbers:
         first = runs.pop()[0] if runs and number == runs[-1][1] + 1 else number
@@ -168,7 +168,7 @@ def ranges(numbers: Sequence[int], noun: str) -> str:
 
 def _spans(runs: Sequence[tuple[int, int]], noun: str) -> str:
     plural = len(runs) > 1 or runs[0][0] < runs[0][1]
-    parts = [str(first) if first == last else f"{first}-{last}" for first, last in runs]
+    parts = [str(first) if first == last else f"{first}–{last}" for first, last in runs]
     return f"{noun}{'s' if plural else ''} {_shortened(parts)}"
 
 

@@ -8,8 +8,9 @@ from functools import partial
 from statistics import fmean, median
 from typing import Any
 
+from rest_verl.viewing.report.change import Window, ends
 from rest_verl.viewing.report.charts import Chart
-from rest_verl.viewing.report.groups import Group
+from rest_verl.viewing.report.groups import Group, Line
 from rest_verl.viewing.report.metrics import Record, series
 from rest_verl.viewing.report.panels import LENGTH, REWARD, STEP_TIME
 from rest_verl.viewing.report.sources import Run
@@ -19,7 +20,7 @@ NUM_SAMPLES = 3
 """Sample answers shown, the first of `samples.json`."""
 
 ABSENT = "–"
-_EDGE_STEPS = 5  # steps averaged at either end, as in `reward_first5` and `reward_last5`
+ONE_STEP = "no change: one step"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,13 @@ class Row:
     change: str
     better: bool | None
     """Whether the value rose; None: unchanged, unknown or within noise."""
+
+    @property
+    def pair(self) -> str:
+        """Both values in one cell."""
+        if self.change == ONE_STEP:
+            return f"{self.before}, {self.change}"
+        return f"{self.before} → {self.after}"
 
 
 def facts(group: Group) -> list[tuple[str, str]]:
@@ -51,16 +59,11 @@ def facts(group: Group) -> list[tuple[str, str]]:
 
 
 def rows(group: Group) -> list[Row]:
-    """The before/after table; what the summary lacks comes from the curves."""
-    pairs: list[tuple[str, float | None, float | None, str]] = [
-        (
-            "Mean training reward, first and last 5 steps",
-            _mean(group, partial(_edge_reward, key="reward_first5")),
-            _mean(group, partial(_edge_reward, key="reward_last5")),
-            "{:.2f}",
-        )
-    ]
-    noise = set()
+    """The before/after table: rewards of the curves, rates of the summary or the curves."""
+    found = []
+    reward = _line_of_all(group, REWARD)
+    if reward is not None:
+        found.append(_row_of_windows("Mean training reward", *ends(reward.steps, reward.values)))
     for measure, key, rate, compared in (
         ("Valid format", "format_rate", "format_ok", "valid_format"),
         ("Right tool names", "name_accuracy", "name_match", "right_names"),
@@ -71,22 +74,15 @@ def rows(group: Group) -> list[Row]:
                 _mean(group, partial(_from_summary, key=f"{key}_{when}"))
                 for when in ("before", "after")
             )
-            measure = f"{measure}, held-out tasks"
-            pairs.append((measure, before, after, "{:.1%}"))
+            if before is None and after is None:
+                continue
+            row = _row(f"{measure}, held-out tasks", before, after, "{:.1%}")
             if len(group.runs) == 1 and _is_noise(group.runs[0], compared, before):
-                noise.add(measure)
-        else:
-            before, after = (
-                _mean(group, partial(_validation_rate, rate=rate, place=place)) for place in (0, -1)
-            )
-            pairs.append((f"{measure}, validation", before, after, "{:.1%}"))
-    known = [_row(*pair) for pair in pairs if pair[1] is not None or pair[2] is not None]
-    return [
-        replace(row, change=f"{row.change}, within noise", better=None)
-        if row.measure in noise
-        else row
-        for row in known
-    ]
+                row = replace(row, change=f"{row.change}, within noise", better=None)
+            found.append(row)
+        elif windows := _validations(group, rate):
+            found.append(_row_of_windows(f"{measure}, validation", *windows, form="{:.1%}"))
+    return found
 
 
 def comparison(groups: Sequence[Group]) -> list[tuple[str, list[str]]]:
@@ -96,17 +92,20 @@ def comparison(groups: Sequence[Group]) -> list[tuple[str, list[str]]]:
         known.setdefault("runs", "1")
         if "seed" in known:  # one or several, in the same line
             known["seeds"] = known.pop("seed")
-    measured = [{row.measure: f"{row.before} → {row.after}" for row in rows(g)} for g in groups]
+    measured = [{row.measure: row.pair for row in rows(g)} for g in groups]
     for group, known in zip(groups, measured, strict=True):
         for measure, names, form in (
-            ("Mean response length, last 5 steps", LENGTH, "{:.0f} tokens"),
+            ("Mean response length", LENGTH, "{:.0f} tokens"),
             ("Median time per step", STEP_TIME, "{:.1f} s"),
         ):
             line = group.line(names)
-            if line is not None:
-                edge = line.values[-_EDGE_STEPS:]
-                value = median(line.values) if names is STEP_TIME else sum(edge) / len(edge)
-                known[measure] = form.format(value)
+            if line is None:
+                continue
+            if names is STEP_TIME:
+                known[measure] = form.format(median(line.values))
+            else:
+                first, last = ends(line.steps, line.values)
+                known[measure] = (last or first).shown(form)
     table = []
     for cells in (about, measured):
         for measure in dict.fromkeys(key for known in cells for key in known):
@@ -194,26 +193,27 @@ def _steps(run: Run) -> str:
     return f"{last if steps is None else steps:g}"
 
 
-def _edge_reward(run: Run, key: str) -> float | None:
-    if key in run.summary:
-        return _number(run.summary[key])
-    _, rewards = series(run.records, REWARD)
-    edge = rewards[:_EDGE_STEPS] if "first" in key else rewards[-_EDGE_STEPS:]
-    return sum(edge) / len(edge) if edge else None
-
-
 def _from_summary(run: Run, key: str) -> float | None:
     return _number(run.summary.get(key))
 
 
-def _validation_rate(run: Run, rate: str, place: int) -> float | None:
-    names = sorted(
-        name
-        for name in {name for record in run.records for name in record}
-        if name.startswith("val-aux/") and f"/{rate}/mean@" in name
+def _line_of_all(group: Group, names: Sequence[str]) -> Line | None:
+    """A group's line; None unless all its runs have it."""
+    have = [bool(series(run.records, names)[0]) for run in group.runs]
+    return group.line(names) if all(have) else None
+
+
+def _validations(group: Group, rate: str) -> tuple[Window, Window] | None:
+    """The first and the last validation; one alone is neither before nor after."""
+    present = {name for run in group.runs for record in run.records for name in record}
+    names = sorted(n for n in present if n.startswith("val-aux/") and f"/{rate}/mean@" in n)
+    line = _line_of_all(group, names[:1])
+    if line is None or len(line.steps) < 2:
+        return None
+    first, last = (
+        Window(steps=[line.steps[place]], values=[line.values[place]]) for place in (0, -1)
     )
-    values = series(run.records, names[:1])[1]
-    return values[place] if len(values) > 1 else None  # one alone is neither before nor after
+    return first, last
 
 
 def _mean(group: Group, of: Callable[[Run], float | None]) -> float | None:
@@ -244,6 +244,14 @@ def _row(measure: str, before: float | None, after: float | None, form: str) -> 
         change=signed.format(change).replace("%", " points") if known else ABSENT,
         better=change > 0 if change else None,
     )
+
+
+def _row_of_windows(measure: str, first: Window, last: Window | None, form: str = "{:.2f}") -> Row:
+    """A row whose values say which steps they are of."""
+    row = _row(measure, first.mean, None if last is None else last.mean, form)
+    if last is None:
+        return replace(row, before=first.shown(form), change=ONE_STEP)
+    return replace(row, before=first.shown(form), after=last.shown(form))
 
 
 def _numbers(summaries: Sequence[dict[str, Any]], key: str) -> list[float]:

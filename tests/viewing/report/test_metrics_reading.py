@@ -82,7 +82,7 @@ from rest_verl.viewing.report.metrics import (
         pytest.param(
             b'{"a": 1}\n[1]\n{"step": -1}\n{"step": 1.5}\n\n\xff\n' + b"[" * 100_000 + b"\n",
             [],
-            "Skipped without a readable step: lines 1-4, 6-7.",
+            "Skipped without a readable step: lines 1–4, 6–7.",
             id="no step, no object, no JSON, nesting without end; an empty line is nothing",
         ),
         pytest.param(
@@ -113,7 +113,7 @@ from rest_verl.viewing.report.metrics import (
         pytest.param(
             b'{"_step": 1.0, "a": 1}\n{"_step": -1, "a": 1}\n{"_step": "2", "a": 1}\n',
             [{"step": 1, "a": 1.0}],
-            "Skipped without a readable step: lines 2-3.",
+            "Skipped without a readable step: lines 2–3.",
             id="a _step that is no step",
         ),
     ],
@@ -157,7 +157,7 @@ RECORDS = [{"step": 1, "a": 1.0}, {"step": 3, "a": 2.0}]
         pytest.param(b'%s [{"step": 1, "a": 1}, {"_step": 3, "a": 2}]\n', [], id="array"),
         pytest.param(
             b'%s[\r\n {"step": 1, "a": 1},\r\n 5, {"a": 1},\r\n {"step": 3, "a": 2}\r\n]\r\n',
-            ["Skipped without a readable step: objects 2-3."],
+            ["Skipped without a readable step: objects 2–3."],
             id="array over several lines",
         ),
         pytest.param(
@@ -209,14 +209,14 @@ def test_gaps_are_remarked() -> None:
         {"step": 5, "a": 1.0, "b": 1.0},
     ]
     assert gap_remarks(records, ["a", "b"]) == [
-        "No values for steps 3-4.",
+        "No values for steps 3–4.",
         "Without a value: b at step 2.",
     ]
     assert gap_remarks(records[:1], []) == ["No training step yet: validation only."]
 
 
 def test_ranges() -> None:
-    assert ranges([3, 4, 5, 9], "step") == "steps 3-5, 9"
+    assert ranges([3, 4, 5, 9], "step") == "steps 3–5, 9"
     assert ranges([7], "line") == "line 7"
     assert ranges([1, 3, 5, 7, 9, 11, 13], "step") == "steps 1, 3, 5, 7, 9 and 2 more"
 

@@ -150,10 +150,11 @@ def test_report_of_several_runs(tmp_path: Path) -> None:
     assert "seeds · &lt;i&gt;c" in page
     assert "<i>c" not in page
     assert "| Measure | seeds | \\<i\\>c |" in text
-    assert "| Mean training reward, first and last 5 steps | 0.25 → 0.25 | 0.50 → 0.50 |" in text
-    assert (
-        "| Reward and its components: total | mean per response | 0.2 → 0.3 | 0.5 → 0.5 |" in text
-    )
+    both, one = "(step 1) → 0.30 (step 2)", "0.50 (step 1), no change: one step"
+    assert f"| Mean training reward | 0.20 {both} | {one} |" in text
+    assert "| Mean response length | 20 tokens (step 2) | 10 tokens (step 1) |" in text
+    curve = "0.2 (step 1) → 0.3 (step 2) | 0.5 (step 1) → –"
+    assert f"| Reward and its components: total | mean per response | {curve} |" in text
     assert "![All curves](<all.png>)" in text
 
 

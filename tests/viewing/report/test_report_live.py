@@ -62,7 +62,7 @@ def test_blocks_fill_their_box(values: list[float], width: int, height: int) -> 
 def test_frame_shows_step_time_left_and_curves() -> None:
     text = text_of(run_of(30, 36))
     assert "run  step 30 of 36  about 2 min 00 s left" in text
-    assert "reward, steps 1-30" in text
+    assert "reward, steps 1–30" in text
     (line,) = [line for line in text.splitlines() if line.strip().startswith("ARGS")]
     assert line.split()[-2:] == ["1.000", "0.033"]
     assert all(len(line) <= 80 for line in text.splitlines())

@@ -157,10 +157,10 @@ def test_titles(curves: dict, titles: list[str]) -> None:
 def test_a_remark_gives_numbers_and_steps() -> None:
     (remark,) = remarks(records_of(**RISING, rest__token_share__name=[0.0, 0.0, 0.0, 0.1]))
     assert remark.seen == (
-        "None at steps 1-3, 5-7, 9-11, 13-15, 17-19 and 5 more (30 of 40 steps)."
+        "None at steps 1–3, 5–7, 9–11, 13–15, 17–19 and 5 more (30 of 40 steps)."
     )
     (remark,) = remarks(records_of(**RISING, actor__entropy=[0.8] * 20 + [0.1] * 20))
-    assert remark.seen == "It fell from 0.80 (steps 1-8) to 0.10 (steps 33-40) nats per token."
+    assert remark.seen == "It fell from 0.80 (steps 1–8) to 0.10 (steps 33–40) nats per token."
     assert "temperature" in remark.look_at
 
 
@@ -190,7 +190,7 @@ def test_weights_at_bounds() -> None:
     # 1 / (1 - exp(-H)): 10.5 at 0.1, 1.58 at 1, 1.16 at 2; over their mean 4.42: 2.4, 0.36, 0.26.
     (remark,) = weights_at_bounds(region_records(format=0.1, args=1.0, think=2.0), "paper")
     assert remark.seen.startswith(
-        "Before the curriculum: FORMAT at w_max; ARGS, THINK at w_min on the last 8 steps. "
+        "Before the curriculum, in steps 33–40: FORMAT at w_max; ARGS, THINK at w_min. "
     )
     # 1.58 at 1, 1.16 at 2, over 1.37: 1.15 and 0.84, both within 0.6 to 1.2.
     assert weights_at_bounds(region_records(args=1.0, think=2.0), "paper") == []
