@@ -21,8 +21,14 @@ class RestVerlSearchPath(SearchPathPlugin):
 
 def _check_arguments() -> None:
     from rest_verl.integration.checks import ReSTConfigError, check_arguments
+    from rest_verl.integration.overrides import (
+        UnreadableOverride,
+        overrides_among,
+        refuse_unreadable,
+    )
 
     try:
+        refuse_unreadable(overrides_among(sys.argv[1:]))
         check_arguments(sys.argv[1:])
-    except ReSTConfigError as error:
+    except (ReSTConfigError, UnreadableOverride) as error:
         raise SystemExit(f"rest_verl: {error}") from None

@@ -28,7 +28,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from rest_verl.integration.agent_loops.options import tool_environment_options
 from rest_verl.integration.checks import check_arguments, check_config, uses_rest
-from rest_verl.integration.overrides import check_values, composition_error, refuse_near_misses
+from rest_verl.integration.overrides import (
+    check_values,
+    composition_error,
+    refuse_near_misses,
+    refuse_unreadable,
+)
 from rest_verl.integration.provenance import settle_users_own
 from rest_verl.integration.reward_options import reward_config_from
 from rest_verl.integration.syntax_check import describe_syntax
@@ -73,6 +78,7 @@ def compose_config(arguments: list[str]) -> tuple[DictConfig, DictConfig]:
     parser.add_argument("--config-dir", "-cd")
     parser.add_argument("overrides", nargs="*", help="as for verl.trainer.main_ppo")
     options = parser.parse_intermixed_args(arguments)
+    refuse_unreadable(options.overrides)
     check_arguments(arguments)
     name, overrides = options.config_name.removesuffix(".yaml"), options.overrides
     more = Path(options.config_dir).resolve() if options.config_dir else None

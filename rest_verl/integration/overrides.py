@@ -1,11 +1,13 @@
-"""Misspelt keys and values of the wrong type in Hydra overrides, which Hydra itself lets through.
+"""What is wrong with Hydra overrides, in words that name the override and the mend.
 
 Behind a `+` Hydra takes any key, and verl's configuration has no schema: `shuffle=Flase` is a text.
+What Hydra does refuse, it refuses without saying which of the overrides it could not read.
 """
 
 import difflib
 import re
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -17,6 +19,79 @@ _FREE_SECTIONS = (
     "actor_rollout_ref.model.override_config",  # the model's own configuration
 )
 """Where a key that looks like another one is most likely meant."""
+_IN_QUOTES = r'"[^"]*"|\'[^\']*\''
+_IN_LIST = re.compile(rf"{_IN_QUOTES}|[^\[\]{{}},\"']+")
+_IN_DICT = re.compile(rf"{_IN_QUOTES}|[^\[\]{{}},:\"']+")
+"""The texts of a nested value, each with its quotes if it has some."""
+
+
+class UnreadableOverride(ValueError):
+    """An argument that Hydra cannot read; the message names it and the mend."""
+
+
+def refuse_unreadable(overrides: Iterable[str]) -> None:
+    """Refuses what Hydra's grammar has no reading for, such as `name=a=b`.
+
+    Args:
+        overrides: Hydra overrides, as given.
+
+    Raises:
+        UnreadableOverride: one of them cannot be read.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
+    for override in overrides:
+        try:
+            parser.parse_override(override)
+        except HydraException as error:
+            raise UnreadableOverride(_unreadable(override, error)) from None
+
+
+def overrides_among(arguments: Sequence[str]) -> list[str]:
+    """The arguments of a Hydra program that can only be overrides.
+
+    What stands behind an option is left out: it may be the option's value.
+    """
+    before = ["", *arguments]
+    return [
+        argument
+        for option, argument in zip(before, arguments, strict=False)
+        if not argument.startswith("-") and (not option.startswith("-") or "=" in option)
+    ]
+
+
+def _unreadable(override: str, error: Exception) -> str:
+    key, _, value = override.partition("=")
+    outside = re.sub(_IN_QUOTES, "", value)
+    mend = _quoted(key, value)
+    if "=" in outside and not {'"', "'"} & set(outside):
+        mend = mend or """KEY='"a=b"'"""
+        reason = 'Hydra takes no "=" inside a value without quotes'
+    else:
+        reason = " ".join(str(error).partition("See https://")[0].split())
+        reason = f"Hydra cannot read it ({reason})"
+    return f"{override}: {reason}" + (f"; in a shell write {mend}" if mend else "")
+
+
+def _quoted(key: str, value: str) -> str:
+    """The override for a shell, with quotes that Hydra takes; "" where they do not help."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    def with_quotes(text: re.Match[str]) -> str:
+        return f'"{text[0]}"' if "=" in text[0] and text[0][0] not in "\"'" else text[0]
+
+    texts = {"[": _IN_LIST, "{": _IN_DICT}.get(value[:1])
+    quoted = texts.sub(with_quotes, value) if texts else f'"{value}"'
+    try:
+        read = OverridesParser.create().parse_override(f"{key}={quoted}").value()
+    except HydraException:
+        return ""
+    if not value or not (texts or read == value):
+        return ""
+    return f"{key}={shlex.quote(quoted)}"
 
 
 def composition_error(error: Exception, usual: DictConfig) -> str:
