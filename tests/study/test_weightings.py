@@ -56,6 +56,8 @@ def test_weights_of_ones_own() -> None:
         ("mine:thought=1", "'thought' is no region; there are format, name"),
         ("mine:format", "'' is no number"),
         ("mine:format=x", "'x' is no number"),
+        ("format=1=2", "name them and list the regions, such as mine:"),
+        ("mine:format=1=2", "'1=2' is no number; such as mine:"),
         ("mine:format=-1", "0 or above"),
         ("mine:format=nan", "0 or above"),
         ("mine:format=inf", "0 or above"),

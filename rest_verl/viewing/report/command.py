@@ -12,6 +12,8 @@ other. Write NAME=RUN to name one; runs of the same NAME, such as the seeds of o
 drawn as their mean and a band from the lowest to the highest:
 
   rest-verl report grpo=out/a0 grpo=out/a1 rest=out/b0 rest=out/b1 --output report.html
+
+A path that begins with "./" has no name, whatever "=" stands in it.
 """
 
 
@@ -50,10 +52,11 @@ def report(arguments: argparse.Namespace) -> int:
     if len(arguments.runs) > 1 or arguments.output is not None:
         raise ValueError("--watch shows one run and writes nothing: name one RUN and no --output")
     try:
+        from rest_verl.viewing.report.groups import split_argument
         from rest_verl.viewing.report.live import watch
     except ModuleNotFoundError as error:
         if error.name != "rich":
             raise
         raise ValueError("--watch needs the package rich: pip install rich") from None
-    watch(Path(arguments.runs[0]))
+    watch(split_argument(arguments.runs[0])[1])
     return 0

@@ -76,17 +76,17 @@ def read_groups(arguments: Sequence[str | Path]) -> list[Group]:
     """Reads the runs, in groups by name, in the order in which the names first stand.
 
     Args:
-        arguments: `PATH` or `NAME=PATH` each. Runs given the same NAME form one group; a run
-            without a name is a group by itself, called after its folder.
+        arguments: `PATH` or `NAME=PATH` each (see `split_argument`). Runs given the same NAME
+            form one group; a run without a name is a group by itself, called after its folder.
 
     Raises:
-        FileNotFoundError: a run has no metrics.
+        FileNotFoundError: a run is not there, or has no metrics.
         ValueError: a run cannot be read, or there are more than MAX_NAMES names.
     """
     named: dict[str, list[Run]] = {}
     paths: dict[str, Path] = {}
     for argument in arguments:
-        name, path = _split_argument(argument)
+        name, path = split_argument(argument)
         run = read_run(path, name)
         if name is None:
             paths[str(path)] = path
@@ -103,15 +103,30 @@ def read_groups(arguments: Sequence[str | Path]) -> list[Group]:
     ]
 
 
-def _split_argument(argument: str | Path) -> tuple[str | None, Path]:
-    """`"name=path"` in its parts. A path that is there, or has "/" before the "=", is no name."""
+def split_argument(argument: str | Path) -> tuple[str | None, Path]:
+    """`"name=path"` in its parts, at the first "=" with something there behind it.
+
+    A path that is there, or has "/" before the "=", is no name.
+
+    Raises:
+        ValueError: name or path is empty.
+        FileNotFoundError: there is nothing by that path.
+    """
     text = str(argument)
-    name, equals, path = text.partition("=")
-    if isinstance(argument, Path) or not equals or "/" in name or Path(text).exists():
+    places = [place for place, letter in enumerate(text) if letter == "="]
+    splits = [(text[:place], text[place + 1 :]) for place in places if "/" not in text[:place]]
+    if isinstance(argument, Path) or not splits or Path(text).exists():
         return None, Path(text)
+    for name, path in splits:
+        if name and path and Path(path).exists():
+            return name, Path(path)
+    name, path = splits[0]
     if not name or not path:
         raise ValueError(f"{text!r}: write a run as PATH or NAME=PATH")
-    return name, Path(path)
+    raise FileNotFoundError(
+        f"{text!r}: there is no {path!r}; write a run as PATH or NAME=PATH, and a PATH that has = "
+        "in its first part as ./PATH"
+    )
 
 
 def _distinct_names(paths: dict[str, Path]) -> dict[str, str]:

@@ -78,6 +78,31 @@ def test_an_equals_sign_in_a_path_is_no_name(tmp_path: Path, monkeypatch) -> Non
     assert [group.name for group in read_groups(["lr=1"])] == ["lr=1"]  # it is there
     assert [group.name for group in read_groups([f"{tmp_path}/lr=1"])] == ["lr=1"]
     assert [group.name for group in read_groups(["x=lr=1"])] == ["x"]
+    write_metrics(tmp_path / "out/a=b/metrics.jsonl", [0.1])
+    assert [group.name for group in read_groups(["out/a=b"])] == ["a=b"]
+    assert [group.name for group in read_groups(["lr=2=out/a=b"])] == ["lr=2"]
+    assert [group.name for group in read_groups(["./lr=1", "a=b=c=lr=1"])] == ["lr=1", "a=b=c"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "path"),
+    [
+        ("grpo=out/gone", "out/gone"),
+        ("lr=1", "1"),
+        ("name=path=with=equals", "path=with=equals"),
+    ],
+)
+def test_a_run_that_is_not_there_is_named_as_given(
+    tmp_path: Path, monkeypatch, argument: str, path: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    message = (
+        f"^'{argument}': there is no '{path}'; write a run as PATH or NAME=PATH, .* as ./PATH$"
+    )
+    with pytest.raises(FileNotFoundError, match=message):
+        read_groups([argument])
+    with pytest.raises(FileNotFoundError, match=f"no metrics at {argument}/metrics.jsonl"):
+        read_groups([f"./{argument}"])
 
 
 @pytest.mark.parametrize(

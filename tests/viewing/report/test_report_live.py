@@ -172,6 +172,21 @@ def test_command_watches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "step 1 of 1  complete" in capsys.readouterr().out
 
 
+def test_command_watches_a_named_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lr=1").mkdir()
+    (tmp_path / "lr=1/metrics.jsonl").write_text(line_of(1, 1))
+    for argument in ("lr=1", "rest=lr=1"):
+        arguments = parsed(argument, "--watch")
+        assert arguments.run_command(arguments) == 0
+        assert "lr=1  step 1 of 1  complete" in capsys.readouterr().out
+    arguments = parsed("lr=2", "--watch")  # else it would wait for a folder "2"
+    with pytest.raises(FileNotFoundError, match=r"^'lr=2': there is no '2'; .* as \./PATH$"):
+        arguments.run_command(arguments)
+
+
 @pytest.mark.parametrize("more", [["other"], ["--output", "page.html"]])
 def test_command_watches_one_run_and_writes_nothing(more: list[str]) -> None:
     arguments = parsed("run", *more, "--watch")
