@@ -20,6 +20,7 @@ train and validation, nor are dialogues that open with the same question.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -124,6 +125,7 @@ def main(
                 "layouts": dict(sifted.layouts),
                 "nulls_left_out": sifted.num_nulls,
                 "system_messages_replaced": sifted.num_systems_replaced,
+                "refused": dict(Counter(record.refused.reason for record in sifted.refused)),
             }
             _check_share(sifted, max_bad)
         else:
@@ -159,7 +161,7 @@ def main(
             "counts": counts,
             "left_out": left_out,
         }
-        texts = {REFUSED: refused_lines(sifted.refused)} if skip_bad else {}
+        texts = {REFUSED: refused_lines(sifted.refused)} if sifted.refused else {}
         write_dataset(output_dir, splits, BFCL_EXTRA_INFO, manifest, texts)
         if not texts:
             (output_dir / REFUSED).unlink(missing_ok=True)  # of an earlier output
@@ -187,7 +189,7 @@ def main(
 
 def _check_share(sifted: Sifted, max_bad: float) -> None:
     bad, number = len(sifted.refused), len(sifted.refused) + len(sifted.kept)
-    if bad > max_bad * number:
+    if number and bad / number > max_bad:
         typer.echo("\n".join(refusal_table(sifted.refused)), err=True)
         raise ValueError(
             f"{bad} of {number} chats are bad, more than --max-bad {max_bad}; nothing is written"

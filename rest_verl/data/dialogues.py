@@ -47,7 +47,7 @@ class Dialogue:
         before, unanswered = "system", 0
         for number, message in enumerate(self.messages):
             fault = _order_fault(before, message.role, unanswered)
-            if message.role == "assistant" and not (message.calls or message.content):
+            if message.role == "assistant" and not (message.calls or message.content.strip()):
                 fault = fault or "it holds neither text nor calls"
             if fault:
                 place = f"{message.place or f'message {number}'} ({message.role})"
@@ -78,4 +78,6 @@ def _order_fault(before: str, role: Role, unanswered: int) -> str:
         return "a tool's message without a call before it"
     if role != "tool" and unanswered:
         return "calls before it have no tool message"
+    if role == before == "assistant":
+        return "two messages of the assistant in a row"
     return ""

@@ -19,6 +19,19 @@ class Refused(ValueError):
         return Refused(self.reason, f"{place}: {self}")
 
 
+def is_deeper_than(levels: int, value: Any) -> bool:
+    """Whether a JSON value has more levels of objects and lists in each other."""
+    level = [value]
+    for _ in range(levels + 1):
+        level = [
+            item
+            for parent in level
+            if isinstance(parent, dict | list)
+            for item in (parent.values() if isinstance(parent, dict) else parent)
+        ]
+    return bool(level)
+
+
 def shortened(value: Any) -> str:
     """A value of a file as JSON for a message, cut after 80 characters."""
     text = json.dumps(value, ensure_ascii=False, default=repr)

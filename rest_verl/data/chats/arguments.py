@@ -1,18 +1,20 @@
 """A call's arguments, checked against the schema of its tool."""
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jsonschema
 from jsonschema.exceptions import best_match
 
 from rest_verl.data.chats.chat import RecordedCall
-from rest_verl.data.refusals import Refused, shortened
+from rest_verl.data.refusals import Refused, is_deeper_than, shortened
 from rest_verl.files.json_lines import load_json
 from rest_verl.syntax import ToolCall
 
 _Validator = jsonschema.Draft202012Validator
+_MAX_NESTING = 40
+"""Levels of arguments: in a ground truth, which takes no more than 100, they are twice as many."""
 
 
 class ToolBox:
@@ -28,6 +30,11 @@ class ToolBox:
             for tool in tools
         }
 
+    @property
+    def names(self) -> Iterable[str]:
+        """Of the tools."""
+        return self._schemas.keys()
+
     def check(self, call: RecordedCall, *, from_columns: bool) -> tuple[ToolCall, int]:
         """The call, and how many nulls were left out of its arguments.
 
@@ -36,7 +43,7 @@ class ToolBox:
         whole floats where the schema wants integers become integers.
 
         Args:
-            from_columns: the arguments come from a table's columns, unless they are JSON in a text.
+            from_columns: the record comes from a table's columns.
 
         Raises:
             Refused: no such tool, arguments that its schema does not allow, or a null from a column
@@ -51,14 +58,20 @@ class ToolBox:
             )
         schema = self._schemas[call.name]
         given = _arguments_of(call)
-        columns = from_columns and not isinstance(call.arguments, str)
         try:
-            arguments, num_nulls = _without_nulls(given, schema, columns=columns)
-            _refuse_unfit(call.name, schema, arguments)
+            cleaned = _without_nulls(given, schema)
+            _refuse_unfit(call.name, schema, cleaned.value)
         except (re.error, RecursionError, OverflowError) as fault:
             fault_text = f"the schema of {call.name} is of no use: {fault}"
             raise Refused("bad tools", fault_text) from None
-        return ToolCall(call.name, arguments), num_nulls
+        in_columns = from_columns and not (call.from_text or isinstance(call.arguments, str))
+        if in_columns and cleaned.allowed_null is not None:
+            raise Refused(
+                "null that may be a table's",
+                f"{call.name}: {shortened(cleaned.allowed_null)} is null, and it cannot be told "
+                "whether the call said so or the table filled it in; write arguments as JSON text",
+            )
+        return ToolCall(call.name, cleaned.value), cleaned.num_nulls
 
 
 def _arguments_of(call: RecordedCall) -> dict[str, Any]:
@@ -76,6 +89,11 @@ def _arguments_of(call: RecordedCall) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise Refused(
             "bad call", f"the arguments of {call.name} are no object: {shortened(call.arguments)}"
+        )
+    if is_deeper_than(_MAX_NESTING, given):
+        raise Refused(
+            "bad call",
+            f"the arguments of {call.name} are nested more than {_MAX_NESTING} levels deep",
         )
     return given
 
@@ -107,42 +125,53 @@ def _is_open(schema: Mapping[str, Any], key: str) -> bool:
     """Whether an object of this schema may have a key that is none of its properties."""
     if any(re.search(pattern, key) for pattern in schema.get("patternProperties", {})):
         return True
-    return bool(schema.get("additionalProperties", not schema.get("properties")))
+    return schema.get("additionalProperties", not schema.get("properties")) is not False
 
 
-def _without_nulls(value: Any, schema: Any, *, columns: bool) -> tuple[Any, int]:
-    """`value` without the nulls that a table put there, and how many these were."""
+class _Cleaned(NamedTuple):
+    """A value without the nulls that a table put there."""
+
+    value: Any
+    num_nulls: int = 0
+    """How many were left out."""
+    allowed_null: str | None = None
+    """The first key that is null and may be, so that it was kept."""
+
+
+def _without_nulls(value: Any, schema: Any) -> _Cleaned:
     schema = schema if isinstance(schema, Mapping) else {}
     if isinstance(value, float) and value.is_integer() and _wants_integers(schema):
-        return int(value), 0
+        return _Cleaned(int(value))
     if isinstance(value, list):
-        pairs = [_without_nulls(item, schema.get("items"), columns=columns) for item in value]
-        return [item for item, _ in pairs], sum(number for _, number in pairs)
+        before = schema.get("prefixItems", [])
+        schemas = [*before, *[schema.get("items")] * (len(value) - len(before))]
+        items = [_without_nulls(*pair) for pair in zip(value, schemas, strict=False)]
+        return _joined([item.value for item in items], items)
     if not isinstance(value, dict):
-        return value, 0
-    for choice in schema.get("anyOf") or schema.get("oneOf") or []:
-        chosen, num_nulls = _without_nulls(value, choice, columns=columns)
-        if _Validator(choice).is_valid(chosen):
-            return chosen, num_nulls
+        return _Cleaned(value)
+    if "properties" not in schema:
+        for choice in schema.get("anyOf") or schema.get("oneOf") or []:
+            chosen = _without_nulls(value, choice)
+            if _Validator(choice).is_valid(chosen.value):
+                return chosen
     known, required = schema.get("properties", {}), schema.get("required", [])
-    kept, num_nulls = {}, 0
+    kept: dict[str, _Cleaned] = {}
+    num_nulls = 0
     for key, item in value.items():
-        if item is None and key not in required:
-            may_be_null = (
-                _Validator(known[key]).is_valid(None) if key in known else _is_open(schema, key)
-            )
-            if not may_be_null:
-                num_nulls += 1
-                continue
-            if columns:
-                raise Refused(
-                    "null that may be a table's",
-                    f"{shortened(key)} is null, and it cannot be told whether a call said so or "
-                    "the table filled it in; write arguments as JSON text",
-                )
-        kept[key], number = _without_nulls(item, known.get(key), columns=columns)
-        num_nulls += number
-    return kept, num_nulls
+        if item is not None or key in required:
+            kept[key] = _without_nulls(item, known.get(key))
+        elif _Validator(known[key]).is_valid(None) if key in known else _is_open(schema, key):
+            kept[key] = _Cleaned(None, allowed_null=key)
+        else:
+            num_nulls += 1
+    whole = _joined({key: item.value for key, item in kept.items()}, kept.values())
+    return whole._replace(num_nulls=whole.num_nulls + num_nulls)
+
+
+def _joined(value: Any, parts: Iterable[_Cleaned]) -> _Cleaned:
+    parts = list(parts)
+    nulls = (part.allowed_null for part in parts if part.allowed_null is not None)
+    return _Cleaned(value, sum(part.num_nulls for part in parts), next(nulls, None))
 
 
 def _wants_integers(schema: Mapping[str, Any]) -> bool:

@@ -15,6 +15,8 @@ class RecordedCall:
     """An object, its JSON as text, or, for no arguments, None or an empty text."""
     id: str = ""
     """What the observation names it by; "": it has no name."""
+    from_text: bool = False
+    """It was read out of a text, so that no table can have put anything into its arguments."""
 
 
 @dataclass(kw_only=True)

@@ -39,12 +39,12 @@ def find_layout(record: Record) -> str:
     Raises:
         Refused: it has none of them.
     """
+    stated = {key: value for key, value in record.items() if value is not None}
     for name, layout in LAYOUTS.items():
-        if layout.found_in(record):
+        if layout.found_in(stated):
             return name
-    keys = shortened(list(record))
     raise Refused(
         "unknown layout",
-        f"the keys {keys} are of none of the layouts {', '.join(LAYOUTS)}; "
+        f"the keys {shortened(list(stated))} are of none of the layouts {', '.join(LAYOUTS)}; "
         "docs/data.md has a sample of each",
     )

@@ -24,6 +24,9 @@ _ROLES: Mapping[str, Role] = {
 _TEXT_PARTS = ("text", "input_text", "output_text")
 _THOUGHT_PARTS = ("thinking", "reasoning")
 _THOUGHT_KEYS = ("reasoning_content", "reasoning")
+_ARGUMENTS = ("arguments", "parameters")
+_OF_A_CALL = {"id", "type", "index", "function"}
+_OF_A_FUNCTION = {"name", "id", "type", *_ARGUMENTS}
 
 
 def is_openai(record: Mapping[str, Any]) -> bool:
@@ -72,15 +75,15 @@ def _message(message: Any, place: str) -> RecordedMessage:
     if role is None:
         known = ", ".join(_ROLES)
         raise Refused("unknown role", f'"role" is {shortened(given)}; write one of {known}')
-    if message.get("weight") == 0:
-        raise Refused("weight 0", '"weight" is 0: an answer that is not to be learnt; drop it')
+    refuse_weightless(message)
     text, thoughts = _content(message.get("content"), role)
     thoughts += [_thought(message[key], key) for key in _THOUGHT_KEYS if message.get(key)]
     if len(thoughts) > 1:
         raise Refused("two thoughts", f"its thought is given {len(thoughts)} times; keep one")
     calls = read_calls(message)
-    if calls and role != "assistant":
-        raise Refused("calls of another role", f'"tool_calls" in a message of role {given!r}')
+    if (calls or thoughts) and role != "assistant":
+        fault = "calls" if calls else "a thought"
+        raise Refused("assistant's words of another role", f"{fault} in a message of role {given}")
     return RecordedMessage(
         place=place,
         role=role,
@@ -107,6 +110,16 @@ def _thought(value: Any, key: str) -> str:
     return value
 
 
+def refuse_weightless(message: Mapping[str, Any]) -> None:
+    """Raises Refused for a message that is marked as not to be learnt: it would become a row."""
+    if (weight := message.get("weight")) == 0:
+        raise Refused(
+            "weight 0",
+            f'"weight" is {shortened(weight)}: not to be learnt, and each answer becomes a row; '
+            "drop the key or the conversation",
+        )
+
+
 def _content(content: Any, role: Role) -> tuple[str, list[str]]:
     """Its text, and its thoughts in parts of their own."""
     if isinstance(content, str):
@@ -116,7 +129,7 @@ def _content(content: Any, role: Role) -> tuple[str, list[str]]:
     parts = content if isinstance(content, list) else None
     if parts is not None and all(isinstance(part, dict) and "type" in part for part in parts):
         return _parts(parts, role)
-    if role == "tool" and content is not None:
+    if role == "tool":
         return json.dumps(content, ensure_ascii=False), []  # what the tool returned, as it stands
     raise Refused("bad content", f'"content" must be a text, not {shortened(content)}')
 
@@ -153,8 +166,12 @@ def read_calls(message: Mapping[str, Any]) -> list[RecordedCall]:
     return [read_call(call) for call in calls]
 
 
-def read_call(call: Any) -> RecordedCall:
+def read_call(call: Any, *, from_text: bool = False) -> RecordedCall:
     """`{"id", "function": {"name", "arguments"}}`, or the function alone.
+
+    Args:
+        call: as recorded.
+        from_text: as of `RecordedCall`.
 
     Raises:
         Refused: it is neither.
@@ -169,8 +186,15 @@ def read_call(call: Any) -> RecordedCall:
     given = call.get("id")
     if given is not None and not isinstance(given, str):
         raise Refused("bad call", f'the "id" of a call must be a text, not {shortened(given)}')
-    known = {"name", "arguments", "parameters", "id", "type"}
-    arguments = function.get("arguments", function.get("parameters"))
-    if function is call and (unknown := {k for k, v in call.items() if v is not None} - known):
-        raise Refused("bad call", f"{name}: a call with the key {shortened(min(unknown))}")
-    return RecordedCall(name=name, arguments=arguments, id=given or "")
+    stated = {key for key in _ARGUMENTS if function.get(key) is not None}
+    unknown = {key for key, value in function.items() if value is not None} - _OF_A_FUNCTION
+    if function is not call and not stated:  # there they would be overlooked
+        unknown |= {key for key, value in call.items() if value is not None} - _OF_A_CALL
+    if unknown:
+        raise Refused(
+            "bad call", f'{name}: a call with the key {shortened(min(unknown))}; write "arguments"'
+        )
+    if len(stated) > 1:
+        raise Refused("bad call", f"{name}: {' and '.join(_ARGUMENTS)} at once; keep one")
+    arguments = function[stated.pop()] if stated else None
+    return RecordedCall(name=name, arguments=arguments, id=given or "", from_text=from_text)

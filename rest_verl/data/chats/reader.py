@@ -2,11 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rest_verl.data.chats.arguments import ToolBox
+from rest_verl.data.chats.calls_in_text import refuse_calls_and_thoughts
 from rest_verl.data.chats.chat import RecordedMessage
 from rest_verl.data.chats.files import Record, RefusedRecord, read_records
 from rest_verl.data.chats.layouts import LAYOUTS, find_layout
@@ -95,13 +96,15 @@ def _tools(given: Any) -> list[dict[str, Any]]:
         try:
             given = load_json(given)
         except (ValueError, RecursionError) as error:
-            raise Refused("bad tools", f'"tools" is no JSON: {error}') from None
-    if given is None or given == "":
+            fault = f'"tools" is no JSON: {error}: {shortened(given)}'
+            raise Refused("bad tools", fault) from None
+    if given is None or (isinstance(given, str) and not given.strip()):
         return []
     if not isinstance(given, list):
         raise Refused("bad tools", f'"tools" must be a list, not {shortened(given)}')
     try:
         tools = [normal_tool(tool) for tool in given]
+        json.dumps(tools, ensure_ascii=False, allow_nan=False).encode()
     except ValueError as error:
         raise Refused("bad tools", str(error)) from None
     names = [tool["function"]["name"] for tool in tools]
@@ -114,13 +117,8 @@ def _message(
     recorded: RecordedMessage, toolbox: ToolBox, *, from_columns: bool
 ) -> tuple[Message, int]:
     """The message, and how many nulls were left out of the arguments of its calls."""
-    text, thought = recorded.text, recorded.thought
-    if recorded.role == "assistant" and (split := _THOUGHT.fullmatch(text)):
-        if thought:
-            fault = "a thought beside the one in its text"
-            raise Refused("two thoughts", f"{recorded.place}: {fault}; keep one")
-        thought, text = split["thought"], split["text"]
     try:
+        text, thought = _said(recorded, toolbox.names)
         checked = [toolbox.check(call, from_columns=from_columns) for call in recorded.calls]
     except Refused as refused:
         raise refused.at(recorded.place) from None
@@ -132,3 +130,15 @@ def _message(
         place=recorded.place,
     )
     return message, sum(number for _, number in checked)
+
+
+def _said(recorded: RecordedMessage, names: Iterable[str]) -> tuple[str, str]:
+    """The text and the thought."""
+    text, thought = recorded.text, recorded.thought
+    if recorded.role == "assistant":
+        if split := _THOUGHT.fullmatch(text):
+            if thought and split["thought"]:
+                raise Refused("two thoughts", "a thought beside the one in its text; keep one")
+            thought, text = thought or split["thought"], split["text"]
+        refuse_calls_and_thoughts(text, names)
+    return text if text.strip() else "", thought.strip()

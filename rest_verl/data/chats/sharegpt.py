@@ -64,6 +64,7 @@ def _calls(place: str, text: str) -> list[RecordedCall]:
     except (ValueError, RecursionError) as error:
         raise Refused("bad call", f"{place}: no JSON in {_CALLS}: {error}") from None
     try:
-        return [read_call(call) for call in (value if isinstance(value, list) else [value])]
+        listed = value if isinstance(value, list) else [value]
+        return [read_call(call, from_text=True) for call in listed]
     except Refused as refused:
         raise refused.at(place) from None

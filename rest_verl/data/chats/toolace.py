@@ -7,12 +7,14 @@ are no identifiers (`Market Trends API`). A `tool` turn is a JSON list, one valu
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rest_verl.data.chats.calls_in_text import split_message
 from rest_verl.data.chats.chat import Chat, RecordedCall, RecordedMessage
 from rest_verl.data.chats.openai import record_id
 from rest_verl.data.chats.turns import observations, tools_in_text, turns_of
+from rest_verl.data.dialogues import Role
 from rest_verl.data.refusals import Refused, shortened
 from rest_verl.syntax import get_syntax
 from rest_verl.syntax.json_values import dump_json
@@ -35,17 +37,16 @@ def read_toolace(record: Mapping[str, Any]) -> Chat:
     Raises:
         Refused: a turn that is not of this layout, or calls that cannot be read.
     """
-    tools: list[Any] = []
+    tools, replaced = record.get("tools"), False
     messages: list[RecordedMessage] = []
     for place, speaker, text in turns_of(record):
-        if speaker == "system":
-            tools = tools_in_text(text) or []
-            if not tools:
-                messages.append(RecordedMessage(place=place, role="system", text=text))
-        elif speaker == "user":
-            messages.append(RecordedMessage(place=place, role="user", text=text))
+        if speaker == "system" and not tools and (tools := tools_in_text(text)):
+            replaced = True
+        elif speaker in ("system", "user"):
+            role: Role = "system" if speaker == "system" else "user"
+            messages.append(RecordedMessage(place=place, role=role, text=text))
         elif speaker == "assistant":
-            messages.append(_assistant(place, text, _odd_names(tools)))
+            messages.append(_assistant(place, text, _names(tools)))
         elif speaker == "tool":
             num_calls = len(messages[-1].calls) if messages else 0
             messages += observations(place, text, num_calls)
@@ -54,32 +55,38 @@ def read_toolace(record: Mapping[str, Any]) -> Chat:
                 "unknown role",
                 f'{place}: "from" is {shortened(speaker)}; write one of user, assistant, tool',
             )
-    return Chat(tools=tools, messages=messages, id=record_id(record), system_replaced=bool(tools))
+    return Chat(tools=tools, messages=messages, id=record_id(record), system_replaced=replaced)
 
 
-def _odd_names(tools: Sequence[Any]) -> list[str]:
-    """Names of tools that are no identifiers, the longest first."""
+def _names(tools: Any) -> list[str]:
+    """Names of the tools, the longest first."""
+    tools = tools_in_text(tools) if isinstance(tools, str) else tools
+    tools = [tool for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
     functions = [tool.get("function", tool) for tool in tools]
-    names = {f["name"] for f in functions if isinstance(f, dict) and isinstance(f.get("name"), str)}
-    return sorted((n for n in names if n and not _DOTTED.fullmatch(n)), key=lambda n: (-len(n), n))
+    names = {f.get("name") for f in functions if isinstance(f, dict)}
+    return sorted((n for n in names if isinstance(n, str) and n), key=lambda n: (-len(n), n))
 
 
-def _assistant(place: str, text: str, odd_names: Sequence[str]) -> RecordedMessage:
-    stand_ins = {_STAND_IN.format(number): name for number, name in enumerate(odd_names)}
+def _assistant(place: str, text: str, names: Sequence[str]) -> RecordedMessage:
+    odd = [name for name in names if not _DOTTED.fullmatch(name)]
+    stand_ins = {_STAND_IN.format(number): name for number, name in enumerate(odd)}
     written = text
     for stand_in, name in stand_ins.items():
         written = re.sub(rf"([\[,]\s*){re.escape(name)}\(", rf"\1{stand_in}(", written)
     try:
         thought, said, calls = split_message(get_syntax("pythonic"), written)
+        if any(stand_in in thought + said for stand_in in stand_ins):
+            raise Refused("call in text", f"a call stands within a text: {shortened(text)}")
         calls = [_named(call, stand_ins) for call in calls]
     except Refused as refused:
         raise refused.at(place) from None
-    if not calls:
-        said = text  # a list in a text is none of ours
+    # The reader looks for a thought in a text without calls, and refuses what else looks like one.
+    thought, said = (thought, said) if calls else ("", text)
     return RecordedMessage(place=place, role="assistant", text=said, thought=thought, calls=calls)
 
 
 def _named(call: RecordedCall, stand_ins: Mapping[str, str]) -> RecordedCall:
+    name = stand_ins.get(call.name, call.name)
     if any(stand_in in dump_json(call.arguments) for stand_in in stand_ins):
-        raise Refused("unreadable call in text", f"{call.name}: an argument looks like a call")
-    return RecordedCall(name=stand_ins.get(call.name, call.name), arguments=call.arguments)
+        raise Refused("unreadable call in text", f"{name}: an argument looks like a call")
+    return replace(call, name=name)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rest_verl.data.chats.chat import RecordedMessage
+from rest_verl.data.chats.openai import refuse_weightless
 from rest_verl.data.refusals import Refused, shortened
 from rest_verl.files.json_lines import load_json
 
@@ -27,6 +28,10 @@ def turns_of(record: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     for number, turn in enumerate(turns):
         match turn:
             case {"from": str(speaker), "value": str(text)}:
+                try:
+                    refuse_weightless(turn)
+                except Refused as refused:
+                    raise refused.at(f"turn {number}") from None
                 yield f"turn {number}", speaker, text
             case _:
                 raise Refused(

@@ -26,6 +26,7 @@ def read_xlam(record: Mapping[str, Any]) -> Chat:
     query, answers = record.get("query"), record.get("answers")
     if not isinstance(query, str):
         raise Refused("bad content", f'"query" must be a text, not {shortened(query)}')
+    from_text = isinstance(answers, str)
     if isinstance(answers, str):
         try:
             answers = load_json(answers)
@@ -36,7 +37,7 @@ def read_xlam(record: Mapping[str, Any]) -> Chat:
             "bad call", f'"answers" must be a list with a call at least, not {shortened(answers)}'
         )
     try:
-        calls = [read_call(call) for call in answers]
+        calls = [read_call(call, from_text=from_text) for call in answers]
     except Refused as refused:
         raise refused.at('"answers"') from None
     return Chat(
