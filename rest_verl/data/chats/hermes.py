@@ -20,15 +20,17 @@ from rest_verl.syntax.python_literals import read_literal
 
 _TOOLS = re.compile(r"<tools>(.*?)</tools>", re.DOTALL)
 _BLOCK = re.compile(r"(<tool_call>\s*)(\{.*?\})(\s*</tool_call>)", re.DOTALL)
+_CALL = re.compile(r"<tool_call>\s*\{")
 _RESPONSE = re.compile(r"\s*<tool_response>\s*(.*?)\s*</tool_response>\s*", re.DOTALL)
 
 
 def is_hermes(record: Mapping[str, Any]) -> bool:
-    """Whether turns have the tags of this layout."""
+    """Whether a system text has tools in this layout's tags, or another turn a call."""
     turns = record.get("conversations")
     turns = turns if isinstance(turns, list) else []
     texts = [str(turn.get("value")) for turn in turns if isinstance(turn, dict)]
-    return any(tag in text for text in texts for tag in ("<tools>", "<tool_call>"))
+    shows_tools = any("<tools>" in text for text in [str(record.get("system")), *texts[:1]])
+    return shows_tools or any(_CALL.search(text) for text in texts)
 
 
 def read_hermes(record: Mapping[str, Any]) -> Chat:
