@@ -9,14 +9,15 @@ _SHOWN = 80
 class Refused(ValueError):
     """A conversation of which no right row can be made; its text names the thing and the mend."""
 
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, reason: str, message: str, *places: str) -> None:
+        super().__init__(f"{', '.join(places)}: {message}" if places else message)
         self.reason = reason
         """A few words, the same for all that is refused for it: what a table counts by."""
+        self._message, self._places = message, places
 
     def at(self, place: str) -> "Refused":
-        """The same, its text beginning with where it was found."""
-        return Refused(self.reason, f"{place}: {self}")
+        """The same, its text beginning with where it was found: file, line, message."""
+        return Refused(self.reason, self._message, place, *self._places)
 
 
 def is_deeper_than(levels: int, value: Any) -> bool:

@@ -169,8 +169,13 @@ REFUSED = [
     ("single-turn", None, ["--bfcl", "multiple"], ["multiple is single-turn"]),
     ("broken line", [GOOD, "{"], [], ["chats.jsonl:2", "not a line of JSON"]),
     ("bad message", [GOOD, {"messages": [{}]}], [], ["chats.jsonl:2, message 0", '"role"']),
-    ("unknown tool", [GOOD, CALLED], [], ["chats.jsonl:2: calls weather, not offered"]),
-    ("tag in a text", [GOOD, TAGGED], [], ["chats.jsonl:2, step 1", "tags"]),
+    (
+        "unknown tool",
+        [GOOD, CALLED],
+        [],
+        ['chats.jsonl:2, message 2: calls "weather", not offered'],
+    ),
+    ("tag in a text", [GOOD, TAGGED], [], ["chats.jsonl:2, message 5", "its text makes a call"]),
     ("empty file", [], [], ["no step"]),
     ("bad fraction", [GOOD], ["--val-fraction", "1"], ["[0, 1)"]),
 ]
