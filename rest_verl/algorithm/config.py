@@ -1,4 +1,4 @@
-"""All settings of the token weights in one frozen dataclass.
+"""All settings of the token weights, and of credit by turns, in one frozen dataclass.
 
 The options `algorithm.rest.*` of a verl command line are its fields plus `preset`; the presets by
 name are in `rest_verl.algorithm.presets`.
@@ -20,6 +20,7 @@ EntropyRule = Literal["score_norm", "inverse", "top"]
 ScaleRule = Literal["mean", "calibrated", "none"]
 ConstantName = Literal["before", "after"]
 NormaliseOver = Literal["trained", "sampled"]
+WeightsPer = Literal["response", "turn"]
 Clock = Literal["progress", "step"]
 
 
@@ -85,6 +86,9 @@ class ReSTConfig:
     normalise_over: NormaliseOver = "trained"
     """The tokens of a response over which weights have mean 1: `trained`, those whose weight is
     above 0 (the released code's rule); or all that were `sampled`, which scales what is left up."""
+    weights_per: WeightsPer = "response"
+    """What weights have mean 1 over: the whole `response`, as published, or each `turn` of a
+    conversation by itself, so that no turn takes weight from another."""
     w_cap: float = 4.0
     """Ceiling of a normalised weight, at least 1. The bounds of the presets give at most
     w_max / w_min = 2 over the trained tokens; the ceiling is for wider bounds and for `sampled`."""
@@ -94,6 +98,12 @@ class ReSTConfig:
     syntax: str = "auto"
     """How the model writes calls, by which regions are told apart: a name of `rest_verl.syntax`, or
     `auto`, what the model's chat template writes. Rows that ask for a format go by that."""
+    turn_gamma: float = 1.0
+    """Of the estimator `rest_turn`, which alone reads it: what a later turn's reward counts for
+    each turn that it lies ahead, in [0, 1]."""
+    outcome_weight: float = 1.0
+    """Of the estimator `rest_turn`, which alone reads it: what the reward of the whole conversation
+    counts beside those of its turns."""
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -128,6 +138,7 @@ class ReSTConfig:
             ("top_share", 0 < self.top_share <= 1, "be above 0 and at most 1"),
             ("horizon", self.horizon is None or self.horizon > 0, "be null or above 0"),
             ("w_cap", self.w_cap >= 1, "be at least 1, the mean of the weights"),
+            ("turn_gamma", 0 <= self.turn_gamma <= 1, "lie in [0, 1]"),
             *((name, getattr(self, name) >= 0, "not be negative") for name in _ALPHAS),
         ):
             if not holds:
@@ -242,11 +253,16 @@ _CHOICES = {
     "clock": Clock,
     "constant_name": ConstantName,
     "normalise_over": NormaliseOver,
+    "weights_per": WeightsPer,
 }
 _GAMMAS = ("gamma_format", "gamma_name", "gamma_args", "gamma_think", "gamma_text")
 _ALPHAS = ("alpha_format", "alpha_args", "alpha_think")
 _OPTIONAL_NUMBERS = (*_GAMMAS, "cap_args", "cap_think", "horizon")
-_NUMBERS = ("top_share", "entropy_floor", "entropy_ema", "w_min", "w_max", "w_cap", *_ALPHAS)
+_NUMBERS = (
+    *("top_share", "entropy_floor", "entropy_ema", "w_min", "w_max", "w_cap"),
+    *_ALPHAS,
+    *("turn_gamma", "outcome_weight"),
+)
 
 
 def _preset_values(name: object) -> Mapping[str, Any]:

@@ -45,6 +45,23 @@ def checked_batch(
     return region_BT, entropy_BT
 
 
+def checked_turns(
+    turns: Tensor | np.ndarray | None, region_BT: Tensor, config: ReSTConfig
+) -> Tensor | None:
+    """The turn of each token on the regions' device; None where a response is normalised whole."""
+    if turns is None or config.weights_per == "response":
+        return None
+    turn_BT = torch.as_tensor(turns, device=region_BT.device)
+    if turn_BT.shape != region_BT.shape or turn_BT.is_floating_point():
+        raise ValueError(
+            f"turns must be integers of the regions' shape {tuple(region_BT.shape)}, got "
+            f"{turn_BT.dtype} of shape {tuple(turn_BT.shape)}"
+        )
+    if ((region_BT >= 0) & (turn_BT < 0)).any():
+        raise ValueError("turns lacks a turn (-1) where regions has a label")
+    return turn_BT
+
+
 def per_row(name: str, value: PerRow | None, region_BT: Tensor) -> float | Tensor | None:
     """A number as a float, one number a row as (B, 1) float64."""
     if value is None or np.ndim(value) == 0:

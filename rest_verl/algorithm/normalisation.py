@@ -1,4 +1,7 @@
-"""Weights of mean 1 over a response, none above the ceiling (method, section 3, step 4)."""
+"""Weights of mean 1 over a response, none above the ceiling (method, section 3, step 4).
+
+Where `weights_per` is `turn`, what is called a response here is one turn of it.
+"""
 
 from __future__ import annotations
 

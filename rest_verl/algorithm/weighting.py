@@ -4,10 +4,13 @@ A pipeline of small steps, each in a module of its own and chosen by an option o
 entropies (`memory`) → rule, scale, bounds (`scaling`) → `curriculum` → `normalisation`. Weights
 depend on a token only through its row and region, so all steps work on (B, R) tables; the only
 (B, T) work is a sum by region and a look-up, a few rows at a time. Sums are in float64: the order
-of the rows and the padding do not show in the float32 result.
+of the rows and the padding do not show in the float32 result. Where each turn is normalised by
+itself (`weights_per`), the last step is taken for one turn of all responses after the other.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -16,7 +19,7 @@ from torch.nn import functional as F
 
 from rest_verl.algorithm.config import ReSTConfig
 from rest_verl.algorithm.curriculum import scheduled_weights
-from rest_verl.algorithm.inputs import PerRow, checked_batch, clock_of, per_row
+from rest_verl.algorithm.inputs import PerRow, checked_batch, checked_turns, clock_of, per_row
 from rest_verl.algorithm.memory import EntropyMemory
 from rest_verl.algorithm.normalisation import normalised
 from rest_verl.algorithm.regions import Region
@@ -39,6 +42,7 @@ def token_weights(
     config: ReSTConfig,
     step: PerRow | None = None,
     memory: EntropyMemory | None = None,
+    turns: Tensor | np.ndarray | None = None,
 ) -> tuple[Tensor, dict[str, float]]:
     """Per-token weights of the policy loss, and what to log about them (method, section 3).
 
@@ -55,22 +59,27 @@ def token_weights(
             `step`.
         memory: Region entropies of the steps before, brought up to date here; needed where
             `config.entropy_ema` is above 0, else not read.
+        turns: The turn of each token, integers from 0, (B, T); read at labelled tokens only, and
+            where `config.weights_per` is `turn`. None: a response is one turn.
 
     Returns:
-        Weights, float32, (B, T), at most `w_cap` and of mean 1 over each row's tokens of weight
-        above 0 (`normalise_over`), 0 at masked tokens; a row in which every labelled token weighs 0
-        stays 0. And a flat dict of floats: `rest/entropy/<region>` (mean of this batch, nats) and
-        `rest/weight/<region>` (mean), left out for a region without tokens, since absent is not
-        zero; `rest/token_share/<region>` and `rest/weight_share/<region>` (fractions of the batch);
-        `rest/zero_weight_share` and `rest/ceiling_share` (fractions of labelled tokens that weigh 0
-        and `w_cap`); `rest/format_only_share` (fraction of the responses, of more than tags, in
-        which tags alone train); `rest/progress` (mean over rows with labelled tokens).
+        Weights, float32, (B, T), at most `w_cap` and of mean 1 over each row's (or turn's) tokens
+        of weight above 0 (`normalise_over`), 0 at masked tokens; where every labelled token of a
+        row (or turn) weighs 0, it stays 0. And a flat dict of floats: `rest/entropy/<region>` (mean
+        of this batch, nats) and `rest/weight/<region>` (mean), left out for a region without
+        tokens, since absent is not zero; `rest/token_share/<region>` and
+        `rest/weight_share/<region>` (fractions of the batch); `rest/zero_weight_share` and
+        `rest/ceiling_share` (fractions of labelled tokens that weigh 0 and `w_cap`);
+        `rest/format_only_share` (fraction of the responses, of more than tags, in which tags alone
+        train); `rest/progress` (mean over rows with labelled tokens).
 
     Raises:
         ValueError: Shapes differ, a label is no region, an entropy at a labelled token is not
-            finite, or what `config` needs is missing or out of range.
+            finite, a labelled token is in no turn, or what `config` needs is missing or out of
+            range.
     """
     region_BT, entropy_BT = checked_batch(regions, entropy, config)
+    turn_BT = checked_turns(turns, region_BT, config)
     progress, step = per_row("progress", progress, region_BT), per_row("step", step, region_BT)
     clock = clock_of(progress, step, config)
     if config.entropy_ema and memory is None:
@@ -82,15 +91,24 @@ def token_weights(
 
     if config.scope == "token":
         assert entropy_BT is not None
-        weights_BT = _token_scope(region_BT, entropy_BT, config)
+        weights_BT = _token_scope(region_BT, entropy_BT, turn_BT, config)
         weights, count = weights_BT, region_BT >= 0
-    else:
+    elif turn_BT is None:
         weights = region_weights(entropy_BR, count_BR, clock, config, memory).float()
         weights_BT, count = _looked_up(weights, region_BT), count_BR
+    else:
+        base_BR = _base_weights(entropy_BR, count_BR, config, memory)
+        weights_BT = torch.zeros(region_BT.shape, dtype=torch.float32, device=region_BT.device)
+        for part_BT in _by_turn(region_BT, turn_BT):
+            weight_BR = _normalised_regions(base_BR, region_sums(part_BT), clock, config)
+            weights_BT += _looked_up(weight_BR.float(), part_BT)
+        weights, count = weights_BT, region_BT >= 0
     if config.shuffle:
-        weights_BT = _shuffled(weights_BT, region_BT, count_BR, entropy_BR)
-    by_region = config.scope != "token" and not config.shuffle
-    weight_BR = weights.double() * count_BR if by_region else region_sums(region_BT, weights_BT)
+        ordered_BT, weights_BT = weights_BT, torch.zeros_like(weights_BT)
+        for part_BT in _by_turn(region_BT, turn_BT):
+            weights_BT += _shuffled(ordered_BT, part_BT, count_BR, entropy_BR)
+    has_table = config.scope != "token" and turn_BT is None and not config.shuffle
+    weight_BR = weights.double() * count_BR if has_table else region_sums(region_BT, weights_BT)
 
     stats = batch_statistics(weights, count, weight_BR, count_BR, entropy_BR, cap=config.w_cap)
     if progress is not None:
@@ -115,6 +133,14 @@ def region_weights(
         config: The preset or configuration.
         memory: As for `token_weights`.
     """
+    base_BR = _base_weights(entropy_BR, count_BR, config, memory)
+    return _normalised_regions(base_BR, count_BR, clock, config)
+
+
+def _base_weights(
+    entropy_BR: Tensor | None, count_BR: Tensor, config: ReSTConfig, memory: EntropyMemory | None
+) -> Tensor:
+    """What the curriculum starts from, (B, R), or (1, R) where all rows share it."""
     base_BR = count_BR.new_ones(1, NUM_REGIONS)
     if entropy_BR is not None and config.needs_entropy:
         per_row = config.scope == "sequence"
@@ -130,6 +156,13 @@ def region_weights(
         gamma = getattr(config, f"gamma_{region.name.lower()}")
         if gamma is not None:
             base_BR[:, region] = gamma
+    return base_BR
+
+
+def _normalised_regions(
+    base_BR: Tensor, count_BR: Tensor, clock: float | Tensor, config: ReSTConfig
+) -> Tensor:
+    """The weights at that moment, of mean 1 over the tokens that `count_BR` counts."""
 
     def at(moment: float | Tensor, held_BR: Tensor | None = None) -> Tensor:
         weights_BR = scheduled_weights(base_BR, moment, config)
@@ -145,7 +178,18 @@ def region_weights(
     return at(clock, held_BR)
 
 
-def _token_scope(region_BT: Tensor, entropy_BT: Tensor, config: ReSTConfig) -> Tensor:
+def _by_turn(region_BT: Tensor, turn_BT: Tensor | None) -> Iterator[Tensor]:
+    """The regions of one turn after the other, -1 at the others' tokens; None: all is one turn."""
+    if turn_BT is None:
+        yield region_BT
+        return
+    for turn in range(int(turn_BT.max()) + 1 if turn_BT.numel() else 0):
+        yield region_BT.masked_fill(turn_BT != turn, -1)
+
+
+def _token_scope(
+    region_BT: Tensor, entropy_BT: Tensor, turn_BT: Tensor | None, config: ReSTConfig
+) -> Tensor:
     """The rule at each token by itself (Theorem 2; or the highest entropies)."""
     is_labelled_BT = region_BT >= 0
     base_N = entropy_BT[is_labelled_BT].double()
@@ -156,9 +200,11 @@ def _token_scope(region_BT: Tensor, entropy_BT: Tensor, config: ReSTConfig) -> T
         mask_bT = is_labelled_BT[rows]
         last = first + int(mask_bT.sum())
         base_bT = base_N.new_zeros(mask_bT.shape).masked_scatter_(mask_bT, base_N[first:last])
-        weights_BT[rows] = normalised(
-            base_bT, mask_bT.double(), over=config.normalise_over, cap=config.w_cap
-        ).float()
+        for part_bT in _by_turn(region_BT[rows], None if turn_BT is None else turn_BT[rows]):
+            mask_bT = part_bT >= 0
+            weights_BT[rows] += normalised(
+                base_bT * mask_bT, mask_bT.double(), over=config.normalise_over, cap=config.w_cap
+            ).float()
         first = last
     return weights_BT
 

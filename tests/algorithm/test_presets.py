@@ -44,9 +44,12 @@ SHARED = {
     "horizon": None,
     "constant_name": "before",
     "normalise_over": "trained",
+    "weights_per": "response",
     "w_cap": 4.0,
     "shuffle": False,
     "syntax": "auto",
+    "turn_gamma": 1.0,
+    "outcome_weight": 1.0,
 }
 OWN = {
     "calibrated": {"scale": "calibrated", "constant_name": "after"},
@@ -133,6 +136,11 @@ REFUSED_OPTIONS = [
     ("rest.scale must be one of mean, calibrated, none, got 'max'", {"scale": "max"}),
     ("rest.constant_name must be one of before, after, got True", {"constant_name": True}),
     ("rest.normalise_over must be one of trained, sampled", {"normalise_over": "all"}),
+    ("rest.weights_per must be one of response, turn, got 'row'", {"weights_per": "row"}),
+    (r"rest.turn_gamma must lie in \[0, 1\], got 1.5", {"turn_gamma": 1.5}),
+    (r"rest.turn_gamma must lie in \[0, 1\], got -0.1", {"turn_gamma": -0.1}),
+    ("rest.turn_gamma must be a finite number, got None", {"turn_gamma": None}),
+    ("rest.outcome_weight must be a finite number, got inf", {"outcome_weight": float("inf")}),
     (
         "rest.scale calibrated needs w_min < 1 < w_max, got 0.6, 1.0",
         {"preset": "calibrated", "w_max": 1.0},
