@@ -5,6 +5,7 @@ count}}, …]}`: what the customer says, and what must have been counted in the 
 once it is over.
 """
 
+from collections import Counter
 from typing import Any
 
 from rest_verl.environments.base import Verdict, register_environment
@@ -22,6 +23,7 @@ class Shop(MethodTools):
         self.counted: list[str] = []
         self.orders: dict[str, int] = {}
         self.verdicts: list[Verdict] = []
+        self.rewards: list[float] = []
 
     def count(self, item: str) -> str:
         """Count what is in stock.
@@ -29,8 +31,9 @@ class Shop(MethodTools):
         Args:
             item: What to count.
         """
+        answer = f"{self.stock.get(item, 0)} {item} in stock"
         self.counted.append(item)
-        return f"{self.stock.get(item, 0)} {item} in stock"
+        return answer
 
     def order(self, item: str, quantity: int) -> str:
         """Order an item for the customer.
@@ -62,11 +65,19 @@ class Shop(MethodTools):
         turn = self.turns[len(self.verdicts)]
         right = (self.counted, self.orders) == (turn["counted"], turn["orders"])
         self.verdicts.append(Verdict(right, reason="" if right else "counted or ordered otherwise"))
+        wanted = Counter([*turn["counted"], *turn["orders"].items()])
+        found = Counter([*self.counted, *self.orders.items()])
+        either = wanted | found
+        self.rewards.append((wanted & found).total() / either.total() if either else 1.0)
         self.counted = []
 
     def outcome(self) -> list[Verdict]:
         missing = len(self.turns) - len(self.verdicts)
         return self.verdicts + [Verdict(False, reason="not reached")] * missing
+
+    def turn_rewards(self) -> list[float]:
+        """Of all that was or should have been counted or ordered, the share that is as it should."""
+        return self.rewards + [0.0] * (len(self.turns) - len(self.rewards))
 
     def score(self) -> float:
         return sum(verdict.right for verdict in self.outcome()) / len(self.turns)

@@ -7,8 +7,8 @@ rows of a data set (`extra_info.environment`) by `register_environment`; nothing
 looked up by a name that the model wrote.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 
 class Verdict(NamedTuple):
@@ -45,6 +45,19 @@ class ToolEnvironment(Protocol):
 
     def score(self) -> float:
         """The reward of the whole conversation, 1 being best."""
+
+
+@runtime_checkable
+class RewardsTurns(Protocol):
+    """What an environment may have besides: rewards of its turns, for the estimator `rest_turn`."""
+
+    def turn_rewards(self) -> Sequence[float | Verdict]:
+        """What each turn of the task earned; asked once, when the conversation is over.
+
+        A finite number, or the turn's verdict, which counts as in the dense reward. As in
+        `ToolEnvironment.outcome` there is one for every turn; those of turns that were never
+        reached are not read.
+        """
 
 
 EnvironmentClass = TypeVar("EnvironmentClass", bound=Callable[[dict[str, Any]], ToolEnvironment])
@@ -88,7 +101,12 @@ def make_environment(name: str, task: Mapping[str, Any]) -> ToolEnvironment:
     return cls(dict(task))
 
 
+def verdict_reward(verdict: Verdict, call_share: float) -> float:
+    """1 for a right turn; `call_share` times its share of right calls for a wrong one."""
+    return 1.0 if verdict.right else call_share * verdict.right_calls
+
+
 def dense_score(outcome: list[Verdict], call_share: float) -> float:
     """The share of turns right; a wrong turn counts `call_share` times its share of right calls."""
-    values = [1.0 if v.right else call_share * v.right_calls for v in outcome]
+    values = [verdict_reward(verdict, call_share) for verdict in outcome]
     return sum(values) / len(values) if values else 0.0

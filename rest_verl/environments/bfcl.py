@@ -104,6 +104,10 @@ class BFCLEnvironment:
             verdicts.append(verdict)
         return verdicts
 
+    def turn_rewards(self) -> list[Verdict]:
+        """The verdicts: a turn that is wrong, or has not ended, earns by its right calls."""
+        return self.outcome()
+
     def score(self) -> float:
         """1.0 if the official checker would say valid (with `judge_empty_turns`: and no call was
         made in a turn that wants none), else 0.0."""

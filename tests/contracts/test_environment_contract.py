@@ -13,7 +13,14 @@ import pytest
 from bfcl_record import ADD, LS, MKDIR, MV, record
 
 import recipes.own_tools.shop  # noqa: F401 (registers the environment `shop`)
-from rest_verl.environments.base import ToolEnvironment, Verdict, dense_score, make_environment
+from rest_verl.environments.base import (
+    RewardsTurns,
+    ToolEnvironment,
+    Verdict,
+    dense_score,
+    make_environment,
+    verdict_reward,
+)
 from rest_verl.environments.execution import run_call
 
 ODD = [None, True, -1, 1e300, "", "\ud800", [], [[]], {}, {"": None}]
@@ -141,6 +148,27 @@ def test_one_is_best_and_every_moment_has_a_verdict(example):
     outcome, score = judged(environment, num_turns)
     assert score == 1
     assert all(verdict.right for verdict in outcome)
+
+
+def turn_rewards(environment) -> list[float]:
+    assert isinstance(environment, RewardsTurns)
+    given = environment.turn_rewards()
+    assert len(given) == len(environment.outcome())
+    values = [verdict_reward(x, 0.5) if isinstance(x, Verdict) else x for x in given]
+    assert all(0 <= value <= 1 for value in values)
+    return values
+
+
+def test_a_turn_earns_most_where_it_is_right(example):
+    environment, num_turns = make(example), len(example.right)
+    for turn, calls in enumerate(example.right):
+        assert turn_rewards(environment) == [1.0] * turn + [0.0] * (num_turns - turn)
+        play(environment, [calls])
+    assert turn_rewards(environment) == [1.0] * num_turns
+    silent = make(example)
+    play(silent, [[] for _ in example.right])
+    for reward, verdict in zip(turn_rewards(silent), silent.outcome(), strict=True):
+        assert (reward == 1) is verdict.right
 
 
 def test_silence_does_not_win(example):
