@@ -76,7 +76,7 @@ class Shop(MethodTools):
         return self.verdicts + [Verdict(False, reason="not reached")] * missing
 
     def turn_rewards(self) -> list[float]:
-        """Of all that was or should have been counted or ordered, the share that is as it should."""
+        """Of all that was or should have been counted or ordered, the share that is right."""
         return self.rewards + [0.0] * (len(self.turns) - len(self.rewards))
 
     def score(self) -> float:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -27,7 +26,7 @@ from verl.tools.schemas import OpenAIFunctionToolSchema
 from verl.utils.profiler import simple_timer
 from verl.utils.rollout_trace import rollout_trace_op
 
-from rest_verl.environments.base import ToolEnvironment, dense_score
+from rest_verl.environments.base import dense_score
 from rest_verl.environments.conversation import Conversation
 from rest_verl.environments.execution import run_call
 from rest_verl.environments.observations import (
@@ -37,7 +36,6 @@ from rest_verl.environments.observations import (
     malformed_call,
     shorten,
 )
-from rest_verl.environments.tally import Tally
 from rest_verl.environments.template import examine_template
 from rest_verl.integration.agent_loops.options import tool_environment_options
 from rest_verl.integration.agent_loops.readers import (
@@ -47,35 +45,13 @@ from rest_verl.integration.agent_loops.readers import (
     SyntaxReader,
     VerlReader,
 )
+from rest_verl.integration.agent_loops.rollout import Rollout
 from rest_verl.integration.agent_loops.rows import Row
-from rest_verl.integration.agent_loops.server_record import ServerRecord
 from rest_verl.integration.message_reader import MessageReader
 from rest_verl.integration.run_syntax import row_readers
 from rest_verl.prompts.tools import describe_tools
 
 _Answers = list[tuple[Call, Observation]]
-
-
-@dataclass
-class _Rollout:
-    """What belongs to one conversation."""
-
-    row: Row
-    environment: ToolEnvironment
-    conversation: Conversation
-    messages: MessageReader
-    reader: CallReader
-    end_ids: set[int]
-    """What ends a message."""
-    sampling_params: dict[str, Any]
-    request: dict[str, Any]
-    """Arguments that every request to the server has."""
-    offered: set[str] = field(default_factory=set)
-    """Names of the tools that the model was shown."""
-    tally: Tally = field(default_factory=Tally)
-    seconds: dict[str, float] = field(default_factory=dict)
-    """Spent on `generate_sequences` and on `tool_calls`."""
-    server: ServerRecord = field(default_factory=ServerRecord)
 
 
 @register("rest_tool_env")
@@ -124,7 +100,7 @@ class ToolEnvironmentLoop(AgentLoopBase):
 
     async def _begin(
         self, sampling_params: dict[str, Any], priority: int, columns: dict[str, Any]
-    ) -> _Rollout:
+    ) -> Rollout:
         row = Row.from_extra_info(columns.get("extra_info"))
         environment = row.make_environment(self.options.task)
         with row.in_environment("user_message(0)"):
@@ -152,7 +128,7 @@ class ToolEnvironmentLoop(AgentLoopBase):
         ends = {*messages.vocabulary.end_ids, *reader.stop_ids}
         if self.template.end_id is not None:
             ends.add(self.template.end_id)
-        return _Rollout(
+        return Rollout(
             row=row,
             environment=environment,
             conversation=conversation,
@@ -164,7 +140,7 @@ class ToolEnvironmentLoop(AgentLoopBase):
             offered=offered,
         )
 
-    async def _run_turn(self, rollout: _Rollout) -> bool:
+    async def _run_turn(self, rollout: Rollout) -> bool:
         """The model's steps after a user message; False if a limit ended the rollout."""
         rollout.tally.turns += 1
         for step in range(1, self.options.max_steps_per_turn + 1):
@@ -182,11 +158,11 @@ class ToolEnvironmentLoop(AgentLoopBase):
                 return False
         return False
 
-    def _end_turn(self, rollout: _Rollout) -> None:
+    def _end_turn(self, rollout: Rollout) -> None:
         with rollout.row.in_environment("end_turn()"):
             rollout.environment.end_turn()
 
-    async def _next_turn(self, rollout: _Rollout) -> bool:
+    async def _next_turn(self, rollout: Rollout) -> bool:
         """Ends the turn and appends the next user message; False if there is none to answer."""
         self._end_turn(rollout)
         turn = rollout.tally.turns
@@ -204,7 +180,7 @@ class ToolEnvironmentLoop(AgentLoopBase):
             message = f"{describe_tools(new, rollout.row.style)}\n{message}"
         return await self._extend(rollout, lambda: [{"role": "user", "content": message}])
 
-    async def _generate(self, rollout: _Rollout) -> Asked | None:
+    async def _generate(self, rollout: Rollout) -> Asked | None:
         """Samples an assistant message and reads its calls; None if it was cut off."""
         conversation = rollout.conversation
         room = conversation.room
@@ -231,7 +207,7 @@ class ToolEnvironmentLoop(AgentLoopBase):
                 token_ids, prompt_ids, lambda: rollout.environment.tools
             )
 
-    async def _run_calls(self, rollout: _Rollout, reading: Asked) -> _Answers:
+    async def _run_calls(self, rollout: Rollout, reading: Asked) -> _Answers:
         """Runs the calls of a message, one after the other."""
         tally = rollout.tally
         if reading.is_malformed:
@@ -252,7 +228,7 @@ class ToolEnvironmentLoop(AgentLoopBase):
                 answers.append((call, observation))
         return answers
 
-    def _observations(self, rollout: _Rollout, answers: _Answers) -> list[dict[str, Any]]:
+    def _observations(self, rollout: Rollout, answers: _Answers) -> list[dict[str, Any]]:
         """The answers as messages, none too long."""
         contents = []
         for call, observation in answers:
@@ -265,7 +241,7 @@ class ToolEnvironmentLoop(AgentLoopBase):
         return self.template.observations(contents)
 
     async def _extend(
-        self, rollout: _Rollout, make_messages: Callable[[], list[dict[str, Any]]]
+        self, rollout: Rollout, make_messages: Callable[[], list[dict[str, Any]]]
     ) -> bool:
         """Appends messages; False, and the limit noted, if no answer to them would fit."""
         # In a thread: tokenising and rendering can take many milliseconds.
@@ -276,7 +252,7 @@ class ToolEnvironmentLoop(AgentLoopBase):
         rollout.tally.contexts += 1
         return True
 
-    def _score(self, rollout: _Rollout) -> dict[str, float]:
+    def _score(self, rollout: Rollout) -> dict[str, float]:
         with rollout.row.in_environment("outcome()"):
             outcome = rollout.environment.outcome()
         with rollout.row.in_environment("score()"):
@@ -289,7 +265,7 @@ class ToolEnvironmentLoop(AgentLoopBase):
             turns_right=sum(verdict.right for verdict in outcome),
         )
 
-    def _output(self, rollout: _Rollout, reward_info: dict[str, float]) -> AgentLoopOutput:
+    def _output(self, rollout: Rollout, reward_info: dict[str, float]) -> AgentLoopOutput:
         conversation, tally = rollout.conversation, rollout.tally
         response_ids, mask = conversation.response_ids, conversation.response_mask
         log_probs = conversation.log_probs
