@@ -94,7 +94,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     texts = {"instruction": "Tools: get_weather", "input": "Rain in Oslo?", "output": ANSWER}
     rows = [{**texts, "input": f"Rain in city {number}?"} for number in range(3)]
     (folder / "rlla_rl.json").write_text(json.dumps(rows))
-    (folder / "chats.jsonl").write_text(*blocks(ROOT / "docs" / "data.md", "json"))
+    chats = map(json.loads, blocks(ROOT / "docs" / "data.md", "json"))
+    (folder / "chats.jsonl").write_text("".join(f"{json.dumps(chat)}\n" for chat in chats))
     (folder / "api_bank").mkdir()
     call = {"name": "get_weather", "parameters": {"city": "Oslo"}}
     row = {"system": "1. Name: get_weather", "user": "Rain?", "answer": [call]}
