@@ -1,4 +1,4 @@
-"""The command `rest-verl`: doctor, dry-run, report, view, evaluate, gradients."""
+"""The command `rest-verl`: doctor, dry-run, report, view, evaluate, gradients, and replays."""
 
 import argparse
 import logging
@@ -8,6 +8,8 @@ from pathlib import Path
 
 from rest_verl.evaluation.commands import add_evaluate
 from rest_verl.study.gradients.command import add_gradients
+from rest_verl.study.replay.command import add_replay_step
+from rest_verl.study.rescore.command import add_rescore
 from rest_verl.viewing.report.command import add_report
 from rest_verl.viewing.tokens.command import add_view
 
@@ -43,6 +45,8 @@ def main(argv: list[str] | None = None) -> int:
     add_view(commands)
     add_evaluate(commands)
     add_gradients(commands)
+    add_rescore(commands)
+    add_replay_step(commands)
     commands.add_parser("dry-run", help="what would a training command do? checks, memory, time")
     given = sys.argv[1:] if argv is None else argv
     if given[:1] == ["dry-run"]:  # what follows is verl's and Hydra's, options and all

@@ -1,0 +1,228 @@
+"""Responses of a run as verl dumped them, with what was logged of each.
+
+verl writes two kinds of dump. `<step>.jsonl` (`trainer.rollout_data_dir`, `validation_data_dir`)
+holds text without special tokens. `tq_batch.pt` (`skip.rollout_tq`) holds what the trainer sampled:
+ids, masks, the sampler's log-probabilities, and the row of the data set.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rest_verl.files.json_lines import read_lines
+from rest_verl.integration.run_syntax import asked_syntax
+from rest_verl.viewing.tokens import dumps
+from rest_verl.viewing.tokens.rollout import finite, rollout_key
+
+_OF_VALIDATION = "reward"
+"""A key that verl writes into the lines of a validation, and into no others."""
+_NO_PARTS = {"input", "output", "gts", "step", "uid", _OF_VALIDATION}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """One response; what its dump does not hold is None. Arrays are aligned with `token_ids`."""
+
+    name: str
+    """verl's key `{uid}_{session}_{output}`, or the number of the line."""
+    where: str
+    """File, and line or key: for messages."""
+    group: str | None = None
+    """The responses to one prompt share it."""
+    session: str
+    """The outputs of one conversation share it."""
+    output: int = 0
+    """The number of this output in its session."""
+    text: str | None = None
+    """Without special tokens; where there is none, there are ids."""
+    prompt: str | None = None
+    token_ids: np.ndarray | None = None
+    """Observations among them, int64 (T,)."""
+    prompt_ids: np.ndarray | None = None
+    response_mask: np.ndarray | None = None
+    """Non-zero where the policy sampled the token, (T,)."""
+    sampler_log_prob: np.ndarray | None = None
+    """What the sampler says, float32 (T,)."""
+    score: float | None = None
+    parts: Mapping[str, float] = field(default_factory=dict)
+    """Of the reward, by name."""
+    ground_truth: Any = None
+    extra_info: Mapping[str, Any] | None = None
+    """Of the data set's row."""
+    messages: Sequence[Mapping[str, Any]] | None = None
+    """The prompt of the data set's row."""
+    step: int | None = None
+    """The training step that the reward's schedule is read at."""
+    trained_at: int | None = None
+    """The training step that its dump is of."""
+    policy_step: int | None = None
+    """The training step whose policy sampled it: what the weights' clock is read at."""
+    is_validation: bool = False
+    """Whether the dump shows that it is of a validation."""
+
+    @property
+    def asked(self) -> str:
+        """The syntax that its prompt asks for; "": the model's own."""
+        return asked_syntax(self.extra_info, self.ground_truth)
+
+
+def dump_files(path: Path) -> list[Path]:
+    """The dumps at `path`, in the order of their steps.
+
+    Args:
+        path: a dump; a folder of `<step>.jsonl`; or a folder above such folders or above
+            `tq_batch.pt`, such as a run's.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not path.exists():
+        raise ValueError(f"{path}: no such file or folder; name a dump of verl's")
+    if path.is_file():
+        if path.name == dumps.BATCH_FILE or path.suffix == ".jsonl":
+            return [path]
+        raise ValueError(f"{path}: no dump of verl's: those are <step>.jsonl or {dumps.BATCH_FILE}")
+    found = _steps(path.glob("*.jsonl"))
+    if not found:
+        found = _steps(path.rglob("*.jsonl")) + sorted(path.rglob(dumps.BATCH_FILE))
+    if not found:
+        raise ValueError(
+            f"{path}: holds no dump of verl's (<step>.jsonl or {dumps.BATCH_FILE}); a run writes "
+            "its rollouts where trainer.rollout_data_dir says"
+        )
+    return found
+
+
+def _steps(paths: Any) -> list[Path]:
+    steps = [path for path in paths if path.stem.isdecimal()]
+    return sorted(steps, key=lambda path: (str(path.parent), int(path.stem)))
+
+
+def read_recorded(path: Path) -> list[Recorded]:
+    """The responses of one dump, in its order.
+
+    Raises:
+        ValueError: it is damaged or holds none; the message names the file (and line).
+    """
+    rows = _read_batch(path) if path.name == dumps.BATCH_FILE else _read_json_lines(path)
+    if not rows:
+        raise ValueError(f"{path}: holds no responses")
+    return rows
+
+
+def last_outputs(rows: Sequence[Recorded]) -> dict[str, Recorded]:
+    """The last output of each session: verl's reward is of that, and holds for the others too."""
+    return {row.session: row for row in sorted(rows, key=lambda row: row.output)}
+
+
+def _read_json_lines(path: Path) -> list[Recorded]:
+    rows = []
+    for number, line in enumerate(read_lines(path), start=1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            record = json.loads(line.decode("utf-8", "replace"))
+        except (ValueError, RecursionError) as error:
+            if not line.endswith(b"\n"):  # the run is still writing, or was cut
+                break
+            raise ValueError(f"{where}: not a line of JSON: {error}") from None
+        if not isinstance(record, dict) or not isinstance(record.get("output"), str):
+            raise ValueError(f'{where}: no response of verl\'s (an object with the text "output")')
+        rows.append(_from_line(record, where, number))
+    return rows
+
+
+def _from_line(record: Mapping[str, Any], where: str, number: int) -> Recorded:
+    prompt, step = record.get("input"), record.get("step")
+    prompt = prompt if isinstance(prompt, str) else None
+    step = step if type(step) is int else None
+    parts = {key: finite(value) for key, value in record.items() if key not in _NO_PARTS}
+    named = {"name": f"line {number}", "session": f"line {number}", "group": prompt}
+    return Recorded(
+        **(_named(record["uid"]) if isinstance(record.get("uid"), str) else named),
+        where=where,
+        text=record["output"],
+        prompt=prompt,
+        score=finite(record.get("score")),
+        parts={key: value for key, value in parts.items() if value is not None},
+        ground_truth=record.get("gts"),
+        step=step,
+        trained_at=step,
+        policy_step=step,
+        is_validation=_OF_VALIDATION in record,
+    )
+
+
+def _named(key: str) -> dict[str, Any]:
+    group, session = rollout_key(key)
+    output = key.rpartition("_")[2]
+    return {
+        "name": key,
+        "group": group,
+        "session": session,
+        "output": int(output) if output.isdecimal() else 0,
+    }
+
+
+def _read_batch(path: Path) -> list[Recorded]:
+    """As the token view reads it: nothing runs that a pickle asks for."""
+    import torch._dynamo
+    import torch.nested  # torch wants both before it rebuilds jagged tensors
+
+    known: list[Any] = [(maker, name) for name, maker in dumps._KNOWN.items()]
+    try:
+        with torch.serialization.safe_globals(known):
+            saved = torch.load(path, map_location="cpu", weights_only=True)
+        columns = saved["tensordict"].state["_tensordict"]
+        table = zip(*(dumps._unbound(column) for column in columns.values()), strict=True)
+        named = zip(saved["keys"], saved["tags"], table, strict=True)
+        return [
+            _from_queue(str(key), tag, dict(zip(columns, row, strict=True)), saved, path)
+            for key, tag, row in named
+            if not tag.get("is_padding")
+        ]
+    except dumps._UNREADABLE as error:
+        raise dumps._refusal(path, error) from None
+
+
+def _from_queue(
+    key: str, tag: Mapping[str, Any], row: Mapping[str, Any], saved: Mapping[str, Any], path: Path
+) -> Recorded:
+    step, sampled_by = row.get("global_steps"), tag.get("min_global_steps")
+    current = saved.get("global_steps", step)
+    reward_info = (row.get("extra_fields") or {}).get("reward_extra_info") or {}
+    parts = {name: finite(_plain(value)) for name, value in reward_info.items()}
+    scores = row.get("rm_scores")
+    return Recorded(
+        **_named(key),
+        where=f"{path}: {key}",
+        token_ids=row["responses"].numpy(),
+        prompt_ids=row["prompts"].numpy(),
+        response_mask=row["response_mask"].numpy(),
+        sampler_log_prob=_floats(row.get("rollout_log_probs")),
+        score=None if scores is None else finite(float(scores.sum())),
+        parts={name: value for name, value in parts.items() if value is not None},
+        ground_truth=(row.get("reward_model") or {}).get("ground_truth"),
+        extra_info=row.get("extra_info"),
+        messages=row.get("raw_prompt"),
+        step=step,
+        trained_at=current,
+        # as `rest_verl.integration.samples.sample_steps` has it
+        policy_step=current if sampled_by is None else min(current, sampled_by + 1),
+    )
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _floats(column: Any) -> np.ndarray | None:
+    return column.float().numpy() if isinstance(column, torch.Tensor) else None

@@ -1,0 +1,1 @@
+"""One recorded training step worked out again, without a rollout."""

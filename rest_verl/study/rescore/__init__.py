@@ -1,0 +1,1 @@
+"""Recorded rollouts scored again, beside what was logged."""
