@@ -3,6 +3,7 @@
 #
 #   bash run_scripts/qwen3_4b_rest_multi_turn.sh [main_ppo overrides…]
 #   DRY_RUN=1 bash run_scripts/qwen3_4b_rest_multi_turn.sh    # checks everything, needs no GPU
+#   bash run_scripts/qwen3_4b_rest_multi_turn.sh algorithm.adv_estimator=rest_turn  # credit by turns
 #
 # Hardware  8 GPUs of 80 GB
 # Memory    about 56 GiB a GPU while it samples, 22 in the update: the estimate of DRY_RUN=1 for

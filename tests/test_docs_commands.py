@@ -19,6 +19,8 @@ from rest_verl import cli
 from rest_verl.evaluation.commands import add_evaluate
 from rest_verl.integration.dry_run import check_ours, compose_config
 from rest_verl.study.gradients.command import add_gradients
+from rest_verl.study.replay.command import add_replay_step
+from rest_verl.study.rescore.command import add_rescore
 from rest_verl.viewing.report.command import add_report
 from rest_verl.viewing.tokens.command import add_view
 
@@ -67,7 +69,14 @@ def test_the_named_test_and_the_options_are_there(command: Command) -> None:
     if Path(arguments[0]).name == "rest-verl" and arguments[1] != "doctor":
         parser = argparse.ArgumentParser(exit_on_error=False)
         sub_commands = parser.add_subparsers()
-        for add in (add_report, add_view, add_evaluate, add_gradients):
+        for add in (
+            add_report,
+            add_view,
+            add_evaluate,
+            add_gradients,
+            add_rescore,
+            add_replay_step,
+        ):
             add(sub_commands)
         parser.parse_args(arguments[1:])  # stops at an option that is not there
 

@@ -34,7 +34,8 @@ ROOMS: dict[str, set[str]] = {
     "viewing.tokens": {"syntax", "files", "algorithm", "integration", "viewing"},
     "viewing.report": {"files", "algorithm", "viewing"},
     "study": {
-        "files", "algorithm", "rewards", "integration", "viewing", "viewing.tokens",
+        "syntax", "files", "algorithm", "rewards", "environments", "integration", "viewing",
+        "viewing.tokens", "viewing.report",
     },
     "plugin": {"integration"},
     "cli": {"integration", "evaluation.commands", "study", "viewing.tokens", "viewing.report"},

@@ -20,7 +20,7 @@ from rest_verl.algorithm.config import refuse_unknown_options
 from rest_verl.algorithm.weighting import ReSTConfig
 from rest_verl.integration.agent_loops.options import tool_environment_options
 from rest_verl.integration.estimator_checks import KEYS, REJECTION, WEIGHTS, check_estimator
-from rest_verl.integration.names import TRAINERS
+from rest_verl.integration.names import ADVANTAGE_ESTIMATOR, TRAINERS, TURN_ESTIMATOR
 from rest_verl.integration.reward_options import reward_config_from
 
 DEFAULT_TRAINER = "sync"  # verl's
@@ -91,7 +91,7 @@ def uses_rest(config: Any) -> bool:
     """True where the config asks for any part of ResT's algorithm."""
     return (
         _get(config, "algorithm.rest") is not None
-        or _get(config, "algorithm.adv_estimator") == "rest"
+        or _get(config, "algorithm.adv_estimator") in (ADVANTAGE_ESTIMATOR, TURN_ESTIMATOR)
         or _get(config, LOSS_MODE) == "rest"
         or str(_get(config, "trainer.v1.trainer_mode", "")).startswith("rest_")
     )

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any
 
+from rest_verl.algorithm.config import ReSTConfig
+from rest_verl.integration.names import TURN_ESTIMATOR
 from rest_verl.rewards import RewardResult
 
 GDPO = "gdpo"
@@ -48,6 +50,7 @@ def check_estimator(get: Get) -> None:
         _check_gdpo(get)
     if estimator in TOKEN_BASELINES:
         _check_token_baseline(get, estimator)
+    _check_turns(get, estimator)
 
 
 def _check_gdpo(get: Get) -> None:
@@ -120,3 +123,21 @@ def _check_token_baseline(get: Get, estimator: str) -> None:
             "where that token is rejected counts the answer as one of reward 0. "
             f"Set {REJECTION} to a way that rejects whole sequences (seq_mean_k1)"
         )
+
+
+def _check_turns(get: Get, estimator: Any) -> None:
+    if estimator == TURN_ESTIMATOR:
+        if get("algorithm.use_kl_in_reward"):
+            raise ValueError(
+                f"algorithm.use_kl_in_reward=True: {TURN_ESTIMATOR} credits whole turns and would "
+                "spread the penalty of a token over all of them. Set "
+                "algorithm.use_kl_in_reward=False (and actor_rollout_ref.actor.use_kl_loss=True)"
+            )
+        return
+    for name in ("turn_gamma", "outcome_weight"):
+        value, usual = get(f"algorithm.rest.{name}"), getattr(ReSTConfig, name)
+        if value is not None and value != usual:
+            raise ValueError(
+                f"algorithm.rest.{name}={value}: only the estimator {TURN_ESTIMATOR} reads it. Set "
+                f"{ESTIMATOR}={TURN_ESTIMATOR}, or leave it at {usual}"
+            )

@@ -3,7 +3,8 @@
 GDPO (arXiv 2601.05242) wants the parts of the reward, the optimal token baselines want the sum of
 the squared probabilities at each token. verl's old trainer handed both over; its v1 trainers do
 not, though the parts are in TransferQueue, and the actor's workers write the sums there when asked.
-`EstimatorInputs` asks, and hands over. The estimators stay verl's, called as its old trainer did.
+`EstimatorInputs` asks, and hands over. The estimators stay verl's, called as its old trainer did;
+`rest_turn` is ours, and gets the turns of each rollout.
 
 Rewards, their KL penalty and rollout correction stay with verl's step. It runs under an estimator
 that needs nothing more, and its advantages are then replaced. As with any estimator but verl's
@@ -28,6 +29,13 @@ from verl.trainer.ppo.ray_trainer import compute_advantage
 from verl.workers.utils.padding import response_from_nested, response_to_nested
 
 from rest_verl.integration.estimator_checks import COMPLETED_ESTIMATORS, GDPO, TOKEN_BASELINES
+from rest_verl.integration.names import TURN_ESTIMATOR
+from rest_verl.integration.turn_credit import (
+    NO_TURNS,
+    batch_turns,
+    refuse_several_outputs,
+    turn_columns,
+)
 
 # Shape letters: B responses, T response tokens of the longest.
 
@@ -47,7 +55,8 @@ class EstimatorInputs:
     """Gives verl's estimators what they lack; put it before a verl v1 trainer class."""
 
     estimator: str | None = None
-    """The run's estimator if it is one of `COMPLETED_ESTIMATORS`."""
+    """The run's estimator if it is `rest_turn` or one of `COMPLETED_ESTIMATORS`."""
+    has_looked_for_turns = False
 
     def __init__(self, config: DictConfig) -> None:
         self.estimator = completed_estimator(config)
@@ -67,17 +76,31 @@ class EstimatorInputs:
         algorithm = self.config.algorithm  # type: ignore[attr-defined]
         with _stand_in(algorithm):
             batch = super()._compute_advantage(batch, metrics=metrics)  # type: ignore[misc]
-        own = "extra_fields" if self.estimator == GDPO else SQUARES
+        own = SQUARES if self.estimator in TOKEN_BASELINES else "extra_fields"
         where = {"keys": batch.keys, "partition_id": batch.partition_id}
         data = tq.kv_batch_get(**where, select_fields=[*COLUMNS, own])
-        fields = estimate(self.estimator, data, batch.keys, algorithm)
+        if self.estimator == TURN_ESTIMATOR:
+            fields = self._credit_turns(data, batch)
+        else:
+            fields = estimate(self.estimator, data, batch.keys, algorithm)
         return tq.kv_batch_put(**where, fields=fields)
+
+    def _credit_turns(self, data: TensorDict, batch: KVBatchMeta) -> TensorDict:
+        rows = zip(batch.keys, batch.tags, strict=True)
+        refuse_several_outputs([key for key, tag in rows if not tag.get("is_padding", False)])
+        extra_fields = data.pop("extra_fields").tolist() if "extra_fields" in data else []
+        if not self.has_looked_for_turns:
+            self.has_looked_for_turns = True
+            lengths = data["response_mask"].offsets().diff().tolist()
+            if not batch_turns(extra_fields, lengths).are_told:
+                print(NO_TURNS, flush=True)
+        return turn_columns(data, extra_fields, self.config.algorithm)  # type: ignore[attr-defined]
 
 
 def completed_estimator(config: DictConfig) -> str | None:
-    """The estimator of verl's config if it is one of `COMPLETED_ESTIMATORS`, else None."""
+    """The estimator of verl's config if verl's step alone does not do for it, else None."""
     name = OmegaConf.select(config, "algorithm.adv_estimator")
-    return name if name in COMPLETED_ESTIMATORS else None
+    return name if name in (TURN_ESTIMATOR, *COMPLETED_ESTIMATORS) else None
 
 
 @contextmanager

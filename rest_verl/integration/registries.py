@@ -6,6 +6,7 @@ from rest_verl.integration.names import (
     POLICY_LOSS,
     REWARD_MANAGER,
     TRAINERS,
+    TURN_ESTIMATOR,
 )
 
 
@@ -18,7 +19,10 @@ def registrations() -> dict[str, bool]:
 
     return {
         f"policy loss {POLICY_LOSS}": POLICY_LOSS in POLICY_LOSS_REGISTRY,
-        f"advantage estimator {ADVANTAGE_ESTIMATOR}": ADVANTAGE_ESTIMATOR in ADV_ESTIMATOR_REGISTRY,
+        **{
+            f"advantage estimator {name}": name in ADV_ESTIMATOR_REGISTRY
+            for name in (ADVANTAGE_ESTIMATOR, TURN_ESTIMATOR)
+        },
         **{f"trainer {name}": name in TRAINER_REGISTRY for name in TRAINERS},
         f"reward manager {REWARD_MANAGER}": REWARD_MANAGER in reward_managers.REWARD_MANAGER,
         **{f"agent loop {name}": name in _agent_loop_registry for name in AGENT_LOOPS},

@@ -51,6 +51,7 @@ from rest_verl.integration.run_state import checkpoint_to_resume, read_state, wr
 from rest_verl.integration.run_syntax import RunSyntaxes, asked_syntaxes
 from rest_verl.integration.samples import sample_steps, staleness_metrics
 from rest_verl.integration.tool_rows import count_tools
+from rest_verl.integration.turn_credit import batch_turns
 from rest_verl.integration.validation_mark import MarkedLoader
 
 WEIGHT_COLUMN = "rollout_is_weights"
@@ -144,6 +145,9 @@ class ReSTMixin(EstimatorInputs):
             step=steps,
             config=self.rest_config,
             memory=self.memory,
+            turns=self._turns(batch, nested_mask)
+            if self.rest_config.weights_per == "turn"
+            else None,
         )
         metrics.update(stats)
         metrics.update(staleness_metrics(current - steps, batch.tags))
@@ -159,6 +163,11 @@ class ReSTMixin(EstimatorInputs):
             {WEIGHT_COLUMN: response_to_nested(weights, nested_mask)}, batch_size=len(batch)
         )
         return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=column)
+
+    def _turns(self, batch: KVBatchMeta, nested_mask: Any) -> Any:
+        data = self._get(batch, "extra_fields")
+        extra_fields = data.pop("extra_fields").tolist() if "extra_fields" in data else []
+        return batch_turns(extra_fields, nested_mask.offsets().diff().tolist()).of_token
 
     def _get(self, batch: KVBatchMeta, *fields: str) -> TensorDict:
         """Those of the columns that the batch has, jagged."""

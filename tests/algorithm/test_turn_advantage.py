@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from rest_verl.algorithm.advantage import rest_advantage, turn_advantage
+
+ROOT = Path(__file__).parents[2]
 
 # Two conversations of three turns and of one, two tokens a turn, an observation after each.
 TURNS = torch.tensor([[0, 0, -1, 1, 1, -1, 2, 2], [0, 0, -1, -1, -1, -1, -1, -1]])
@@ -242,11 +245,12 @@ def test_no_bias_where_the_policy_decides_when_to_stop() -> None:
     assert relative_bias(expected_gradient(ours)) < 1e-12
 
 
-@pytest.mark.parametrize("peer", [per_index, smeared])
+@pytest.mark.parametrize(("peer", "bias"), [(per_index, 0.78), (smeared, 0.54)])
 def test_the_peers_have_a_bias(
-    peer: Callable[[Tensor, Tensor, list[int], Tensor], Tensor],
+    peer: Callable[[Tensor, Tensor, list[int], Tensor], Tensor], bias: float
 ) -> None:
-    assert relative_bias(expected_gradient(peer)) > 0.1
+    assert round(relative_bias(expected_gradient(peer)), 2) == bias
+    assert f"| {bias} |" in (ROOT / "docs" / "turn-credit.md").read_text()
 
 
 def test_normalising_by_index_takes_away_what_going_on_earns() -> None:

@@ -24,13 +24,14 @@ from rest_verl.integration.estimator_checks import (
     INCOMPATIBLE_ESTIMATORS,
 )
 from rest_verl.integration.labelling import BackgroundLabels
+from rest_verl.integration.names import TURN_ESTIMATOR
 
 BATCH = recorded_batch()
 UIDS = ["a"] * 4 + ["b"] * 4
 KEYS = [f"{uid}_{i}_0" for i, uid in enumerate(UIDS)]
 REAL = [bool(mask.any()) for mask in BATCH.masks]  # but for verl's padding row
 GRPO = "algorithm.adv_estimator=grpo"
-NEEDY = {*COMPLETED_ESTIMATORS, *INCOMPATIBLE_ESTIMATORS}
+NEEDY = {TURN_ESTIMATOR, *COMPLETED_ESTIMATORS, *INCOMPATIBLE_ESTIMATORS}
 ESTIMATORS = sorted({*map(str, ADV_ESTIMATOR_REGISTRY)} - NEEDY)
 FORMAT = [1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0]
 CORRECTNESS = [2.5, 1.0, -2.0, -3.0, 3.0, -1.0, -0.5, 2.5]

@@ -46,6 +46,7 @@ def test_the_weights_hold_under_every_estimator(monkeypatch, estimator):
 
 
 MISSING = {
+    "rest_turn": "turns of each rollout",
     "remax": "reward_baselines",
     "gdpo": "prompts",
     "optimal_token_baseline": "sum_pi_squared",

@@ -83,6 +83,12 @@ TABLE = {
     "python -m recipes.tiny_cpu.prepare *": How(Kind.COVERED, _TINY),
     "rest-verl gradients *--rollouts *": How(Kind.COVERED, f"{_GRADIENTS}dumps_are_measured"),
     "rest-verl gradients *": How(Kind.COVERED, f"{_GRADIENTS}sampled_groups_are_measured"),
+    "rest-verl rescore *": How(
+        Kind.COVERED, "tests/study/test_rescore.py::test_another_reward_shows_what_it_changes"
+    ),
+    "rest-verl replay-step *": How(
+        Kind.COVERED, "tests/study/test_replay_step.py::test_a_step_of_the_plain_loop"
+    ),
     "rest-verl report *--watch": How(
         Kind.COVERED, "tests/viewing/report/test_report_live.py::test_command_watches"
     ),

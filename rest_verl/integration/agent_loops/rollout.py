@@ -31,6 +31,10 @@ class Rollout:
     offered: set[str] = field(default_factory=set)
     """Names of the tools that the model was shown."""
     tally: Tally = field(default_factory=Tally)
+    turn_starts: list[int] = field(default_factory=list)
+    """Tokens of the response before the first one sampled in each turn."""
+    turn_scores: list[float] = field(default_factory=list)
+    """What each of them earned, where the environment says so."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Spent on `generate_sequences` and on `tool_calls`."""
     server: ServerRecord = field(default_factory=ServerRecord)

@@ -47,6 +47,7 @@ from rest_verl.integration.agent_loops.readers import (
 )
 from rest_verl.integration.agent_loops.rollout import Rollout
 from rest_verl.integration.agent_loops.rows import Row
+from rest_verl.integration.agent_loops.turns import turn_fields, turn_scores
 from rest_verl.integration.message_reader import MessageReader
 from rest_verl.integration.run_syntax import row_readers
 from rest_verl.prompts.tools import describe_tools
@@ -143,6 +144,7 @@ class ToolEnvironmentLoop(AgentLoopBase):
     async def _run_turn(self, rollout: Rollout) -> bool:
         """The model's steps after a user message; False if a limit ended the rollout."""
         rollout.tally.turns += 1
+        rollout.turn_starts.append(len(rollout.conversation.response_mask))
         for step in range(1, self.options.max_steps_per_turn + 1):
             reading = await self._generate(rollout)
             if reading is None:
@@ -257,6 +259,10 @@ class ToolEnvironmentLoop(AgentLoopBase):
             outcome = rollout.environment.outcome()
         with rollout.row.in_environment("score()"):
             official = float(rollout.environment.score())
+        with rollout.row.in_environment("turn_rewards()"):
+            rollout.turn_scores = turn_scores(
+                rollout.environment, rollout.tally.turns, self.options.call_share
+            )
         dense = dense_score(outcome, self.options.call_share)
         return rollout.tally.reward_info(
             score=dense if self.options.reward == "dense" else official,
@@ -273,6 +279,7 @@ class ToolEnvironmentLoop(AgentLoopBase):
             # verl puts the reward on the last token, so there has to be one; it is not trained on.
             response_ids, mask = [self.template.end_id or min(rollout.end_ids, default=0)], [0]
             log_probs = [0.0] if rollout.sampling_params.get("logprobs") else None
+        turns = turn_fields(rollout.turn_scores, rollout.turn_starts, mask)
         preempted = -1 if rollout.server.num_preempted is None else rollout.server.num_preempted
         return AgentLoopOutput(
             prompt_ids=conversation.prompt_ids[-self.rollout_config.prompt_length :],
@@ -284,5 +291,5 @@ class ToolEnvironmentLoop(AgentLoopBase):
             reward_score=reward_info["score"],
             num_turns=1 + tally.steps + tally.contexts,
             metrics=AgentLoopMetrics(num_preempted=preempted, **rollout.seconds),
-            extra_fields={**rollout.server.extra_fields, "reward_extra_info": reward_info},
+            extra_fields={**rollout.server.extra_fields, **turns, "reward_extra_info": reward_info},
         )
