@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import torch
 
 from rest_verl.files.json_lines import read_lines
 from rest_verl.integration.run_syntax import asked_syntax
-from rest_verl.viewing.tokens import dumps
+from rest_verl.viewing.tokens.dumps import BATCH_FILE, read_batch
 from rest_verl.viewing.tokens.rollout import finite, rollout_key
 
 _OF_VALIDATION = "reward"
@@ -86,15 +87,15 @@ def dump_files(path: Path) -> list[Path]:
     if not path.exists():
         raise ValueError(f"{path}: no such file or folder; name a dump of verl's")
     if path.is_file():
-        if path.name == dumps.BATCH_FILE or path.suffix == ".jsonl":
+        if path.name == BATCH_FILE or path.suffix == ".jsonl":
             return [path]
-        raise ValueError(f"{path}: no dump of verl's: those are <step>.jsonl or {dumps.BATCH_FILE}")
+        raise ValueError(f"{path}: no dump of verl's: those are <step>.jsonl or {BATCH_FILE}")
     found = _steps(path.glob("*.jsonl"))
     if not found:
-        found = _steps(path.rglob("*.jsonl")) + sorted(path.rglob(dumps.BATCH_FILE))
+        found = _steps(path.rglob("*.jsonl")) + sorted(path.rglob(BATCH_FILE))
     if not found:
         raise ValueError(
-            f"{path}: holds no dump of verl's (<step>.jsonl or {dumps.BATCH_FILE}); a run writes "
+            f"{path}: holds no dump of verl's (<step>.jsonl or {BATCH_FILE}); a run writes "
             "its rollouts where trainer.rollout_data_dir says"
         )
     return found
@@ -111,7 +112,10 @@ def read_recorded(path: Path) -> list[Recorded]:
     Raises:
         ValueError: it is damaged or holds none; the message names the file (and line).
     """
-    rows = _read_batch(path) if path.name == dumps.BATCH_FILE else _read_json_lines(path)
+    if path.name == BATCH_FILE:
+        rows = read_batch(path, partial(_from_queue, path))
+    else:
+        rows = _read_json_lines(path)
     if not rows:
         raise ValueError(f"{path}: holds no responses")
     return rows
@@ -172,29 +176,8 @@ def _named(key: str) -> dict[str, Any]:
     }
 
 
-def _read_batch(path: Path) -> list[Recorded]:
-    """As the token view reads it: nothing runs that a pickle asks for."""
-    import torch._dynamo
-    import torch.nested  # torch wants both before it rebuilds jagged tensors
-
-    known: list[Any] = [(maker, name) for name, maker in dumps._KNOWN.items()]
-    try:
-        with torch.serialization.safe_globals(known):
-            saved = torch.load(path, map_location="cpu", weights_only=True)
-        columns = saved["tensordict"].state["_tensordict"]
-        table = zip(*(dumps._unbound(column) for column in columns.values()), strict=True)
-        named = zip(saved["keys"], saved["tags"], table, strict=True)
-        return [
-            _from_queue(str(key), tag, dict(zip(columns, row, strict=True)), saved, path)
-            for key, tag, row in named
-            if not tag.get("is_padding")
-        ]
-    except dumps._UNREADABLE as error:
-        raise dumps._refusal(path, error) from None
-
-
 def _from_queue(
-    key: str, tag: Mapping[str, Any], row: Mapping[str, Any], saved: Mapping[str, Any], path: Path
+    path: Path, key: str, tag: Mapping[str, Any], row: Mapping[str, Any], saved: Mapping[str, Any]
 ) -> Recorded:
     step, sampled_by = row.get("global_steps"), tag.get("min_global_steps")
     current = saved.get("global_steps", step)

@@ -14,15 +14,17 @@ import io
 import pickle
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from rest_verl.integration.run_syntax import asked_syntax
 from rest_verl.viewing.tokens.rollout import Rollout, as_text, finite, format_verdict, rollout_key
+
+Made = TypeVar("Made")
 
 BATCH_FILE, STORAGE_FOLDER = "tq_batch.pt", "simple_storage"
 
@@ -105,36 +107,51 @@ def read_dump(path: Path) -> list[Rollout]:
         ValueError: no such dump, or one that cannot be read safely.
     """
     if path.is_file() and path.name == BATCH_FILE:
-        return _read_batch(path)
+        return _read_rollouts(path)
     for folder in (path, path / STORAGE_FOLDER, path / "transfer_queue" / STORAGE_FOLDER):
         if folder.name == STORAGE_FOLDER and folder.is_dir():
             return _read_storage(sorted(folder.glob("*.pkl")))
     if path.is_dir() and (path / BATCH_FILE).is_file():
-        return _read_batch(path / BATCH_FILE)
+        return _read_rollouts(path / BATCH_FILE)
     raise ValueError(
         f"{path}: no dump of verl's; --rollouts takes <step>.jsonl, a folder of them, "
         f"{BATCH_FILE}, or a checkpoint folder that holds transfer_queue"
     )
 
 
-def _read_batch(path: Path) -> list[Rollout]:
-    """A batch that `skip.rollout_tq` saved."""
+def read_batch(path: Path, make: Callable[[str, Mapping, Mapping, Mapping], Made]) -> list[Made]:
+    """What `make` makes of each row of a batch that `skip.rollout_tq` saved, padding left out.
+
+    Args:
+        path: `tq_batch.pt`.
+        make: takes a row's key, its tag, its columns by name, and all that was saved.
+
+    Raises:
+        ValueError: the file is no such batch, or cannot be read safely.
+    """
     import torch._dynamo
     import torch.nested  # torch wants both before it rebuilds jagged tensors
 
     known: list[Any] = [(maker, name) for name, maker in _KNOWN.items()]
     try:
         with torch.serialization.safe_globals(known):
-            payload = torch.load(path, map_location="cpu", weights_only=True)
-        columns = payload["tensordict"].state["_tensordict"]
-        keys, tags = payload["keys"], payload["tags"]
-        rows = zip(*(_unbound(column) for column in columns.values()), strict=True)
-        fields = [dict(zip(columns, row, strict=True)) for row in rows]
-        dumped = zip(keys, tags, fields, strict=True)
-        real = [(key, row) for key, tag, row in dumped if not tag.get("is_padding")]
-        return [_rollout(str(key), row) for key, row in real if "responses" in row]
+            saved = torch.load(path, map_location="cpu", weights_only=True)
+        columns = saved["tensordict"].state["_tensordict"]
+        table = zip(*(_unbound(column) for column in columns.values()), strict=True)
+        return [
+            make(str(key), tag, dict(zip(columns, row, strict=True)), saved)
+            for key, tag, row in zip(saved["keys"], saved["tags"], table, strict=True)
+            if not tag.get("is_padding")
+        ]
     except _UNREADABLE as error:
         raise _refusal(path, error) from None
+
+
+def _read_rollouts(path: Path) -> list[Rollout]:
+    made = read_batch(
+        path, lambda key, tag, row, saved: _rollout(key, row) if "responses" in row else None
+    )
+    return [rollout for rollout in made if rollout is not None]
 
 
 def _read_storage(paths: Iterable[Path]) -> list[Rollout]:
