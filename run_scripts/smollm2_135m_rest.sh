@@ -68,5 +68,5 @@ make_start() {
   "$python" -m recipes.smollm2.prepare --output-dir "$start" --warm-steps "$warm" --model "${MODEL_PATH:-}"
 }
 
-source run_scripts/bfcl_train.sh
-rest_on_bfcl "$@"
+source run_scripts/resumable_run.sh
+resumable_run "$@"

@@ -46,5 +46,5 @@ make_start() {
   "$python" -m recipes.tiny_cpu.prepare --output-dir "$start" --warm-steps "$warm"
 }
 
-source run_scripts/bfcl_train.sh
-rest_on_bfcl "$@"
+source run_scripts/resumable_run.sh
+resumable_run "$@"

@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154 # the variables are the sourcing script's
 # Sourced, in the project's root, by tiny_cpu_rest.sh and smollm2_135m_rest.sh, which set what is
-# their own and call `rest_on_bfcl "$@"`. Here: the run that both are.
+# their own and call `resumable_run "$@"`. Here: the run that both are.
 #
 #   python   interpreter of the environment
 #   start    folder of data/ and model/, which `make_start` fills
@@ -11,7 +11,7 @@
 #
 # Run again with the same settings it goes on from the last checkpoint, and reuses what is complete.
 
-rest_on_bfcl() {
+resumable_run() {
   local arguments=(
     "${groups[@]}"
     "data.train_files=$start/data/train.parquet"
