@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154 # the variables are the sourcing script's
-# Sourced, in the project's root, by tiny_cpu_rest.sh and smollm2_135m_rest.sh, which set what is
-# their own and call `resumable_run "$@"`. Here: the run that both are.
+# Sourced, in the project's root, by the scripts of the small recipes, which set what is their own and
+# call `resumable_run "$@"`. Here: the run that all of them are.
 #
 #   python   interpreter of the environment
 #   start    folder of data/ and model/, which `make_start` fills
@@ -9,7 +9,21 @@
 #   code     files that decide what a run does
 #   steps preset seed output save; settings: others, as one line
 #
+# and, after sourcing, what is other than with BFCL's single turns:
+#
+#   options  overrides of the recipe's own
+#   shown    name=metric pairs for the progress bar, separated by spaces
+#   last     the file that `summarize` writes last
+#
 # Run again with the same settings it goes on from the last checkpoint, and reuses what is complete.
+
+options=()
+shown="reward=reward/total/mean format=reward/format_ok/mean names=reward/name_match/mean"
+last=report.png
+summarize() {
+  "$python" -m recipes.tiny_cpu.summarize "$output" --data "$start/data/held_out.parquet" \
+    --preset "$preset" --seed "$seed" --seconds "$SECONDS"
+}
 
 resumable_run() {
   local arguments=(
@@ -22,6 +36,7 @@ resumable_run() {
     "trainer.save_freq=$save"
     trainer.max_actor_ckpt_to_keep=2
     trainer.resume_mode=auto
+    "${options[@]}"
   )
   if [[ ${DRY_RUN:-0} == 1 ]]; then
     exec "$python" -m rest_verl.integration.dry_run "${configuration[@]}" \
@@ -32,13 +47,14 @@ resumable_run() {
   local now
   now="$settings steps=$steps preset=$preset seed=$seed code=$(cat "${code[@]}" | sha256sum | cut -c1-12) $*"
   if [[ -f $output/settings.txt && $(<"$output/settings.txt") == "$now" ]]; then
-    if [[ -f $output/summary.json && -f $output/report.png ]]; then
+    if [[ -f $output/summary.json && -f $output/$last ]]; then
       echo "already complete: $output (delete it to train again)"
       cat "$output/summary.json"
       exit 0
     fi
   else
-    rm -rf "$output"/{summary.json,metrics.jsonl,samples.json,report.*,validation,verl_metrics*.jsonl,checkpoints,train.log}
+    rm -rf "$output"/{summary.json,metrics.jsonl,samples.json,report.*,conversation.txt,checkpoints}
+    rm -rf "$output"/{validation,rollouts,verl_metrics*.jsonl,train.log}
     echo "$now" >"$output/settings.txt"
   fi
 
@@ -58,10 +74,8 @@ resumable_run() {
   if [[ -f $output/verl_metrics.jsonl ]]; then
     (cat "$output/verl_metrics.jsonl"; echo) >>"$output/verl_metrics_earlier.jsonl" # its last line may be cut
   fi
-  local shown="reward=reward/total/mean format=reward/format_ok/mean names=reward/name_match/mean"
   train "$output" "$steps" "$shown" "${arguments[@]}" "${resume[@]}" "$@"
 
-  echo "== 3/3 summary and report"
-  "$python" -m recipes.tiny_cpu.summarize "$output" --data "$start/data/held_out.parquet" \
-    --preset "$preset" --seed "$seed" --seconds "$SECONDS"
+  echo "== 3/3 summary"
+  summarize
 }

@@ -12,16 +12,19 @@
 # TINY_PRESET  token weights, as in tiny_cpu_rest.sh (paper)
 # TINY_SEED    seed of sampling and of the data's order (0)
 # TINY_OUTPUT  folder for the results (outputs/tiny_cpu_multi_turn_<tasks>)
+# TINY_SAVE    steps between checkpoints (10)
+# DRY_RUN=1    prints the resolved configuration and an estimate, and trains nothing
 #
 # Writes metrics.jsonl, summary.json, conversation.txt, rollouts/, validation/ and train.log there.
+# Run again with the same settings it goes on from the last checkpoint, and reuses what is complete.
 set -euo pipefail
-started=$SECONDS
 cd "$(dirname "$0")/.."
 
 tasks=${TINY_TASKS:-bfcl}
 steps=${TINY_STEPS:-6}
 preset=${TINY_PRESET:-paper}
 seed=${TINY_SEED:-0}
+save=${TINY_SAVE:-10}
 output=${TINY_OUTPUT:-outputs/tiny_cpu_multi_turn_$tasks}
 [[ $output = /* ]] || output=$PWD/$output
 syntax=${TINY_SYNTAX:-toolrl}
@@ -37,43 +40,41 @@ esac
 bash run_scripts/setup_cpu.sh
 source run_scripts/cpu_environment.sh
 python=$PWD/.venv/bin/python
-mkdir -p "$output"
 
-source run_scripts/follow_main_ppo.sh
-echo "== 1/3 data, tokenizer and starting model"
-"$python" -m recipes.tiny_multi_turn.prepare --tasks "$tasks" --syntax "$syntax" --output-dir "$start"
-
-echo "== 2/3 ResT, $steps steps, preset $preset (log: $output/train.log)"
-rm -rf "$output"/{summary.json,conversation.txt,metrics.jsonl,validation,rollouts,verl_metrics.jsonl,train.log}
 # What registers an environment of one's own has to be loaded in all of verl's processes.
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
 if [[ $tasks == shop ]]; then
   export VERL_USE_EXTERNAL_MODULES=${VERL_USE_EXTERNAL_MODULES:+$VERL_USE_EXTERNAL_MODULES,}recipes.own_tools.shop
 fi
-shown="reward=reward/total/mean turns_right=reward/turns_right/mean calls=reward/calls/mean"
-configuration=(--config-path "$PWD/recipes/tiny_cpu" --config-name tiny_cpu)
-train "$output" "$steps" "$shown" \
-  "+rest=$preset" +tool_env=bfcl \
-  "data.train_files=$start/data/train.parquet" \
-  "data.val_files=$start/data/held_out.parquet" \
-  "data.seed=$seed" \
-  "data.train_batch_size=$batch" \
-  "data.max_prompt_length=$prompt_length" \
-  "data.max_response_length=$response_length" \
-  "actor_rollout_ref.model.path=$start/model" \
-  "actor_rollout_ref.actor.ppo_mini_batch_size=$batch" \
-  "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=$micro" \
-  actor_rollout_ref.actor.optim.lr=5e-5 \
-  "actor_rollout_ref.rollout.seed=$seed" \
-  "actor_rollout_ref.rollout.n=$n" \
-  "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=$micro" \
-  "actor_rollout_ref.rollout.prompt_length=$prompt_length" \
-  "actor_rollout_ref.rollout.response_length=$response_length" \
-  "actor_rollout_ref.rollout.max_model_len=$((prompt_length + response_length))" \
-  actor_rollout_ref.rollout.custom.rest_tool_env.max_observation_tokens=96 \
-  actor_rollout_ref.rollout.custom.rest_tool_env.max_steps_per_turn=6 \
-  "trainer.rollout_data_dir=$output/rollouts" \
-  "$@"
 
-echo "== 3/3 summary"
-"$python" -m recipes.tiny_multi_turn.summarize "$output" --seconds $((SECONDS - started))
+configuration=(--config-path "$PWD/recipes/tiny_cpu" --config-name tiny_cpu)
+groups=("+rest=$preset" +tool_env=bfcl)
+code=(recipes/tiny_cpu/{*.py,*.yaml} recipes/{tiny_multi_turn,own_tools}/*.py)
+settings="tasks=$tasks syntax=$syntax"
+make_start() {
+  "$python" -m recipes.tiny_multi_turn.prepare --tasks "$tasks" --syntax "$syntax" --output-dir "$start"
+}
+
+source run_scripts/resumable_run.sh
+shown="reward=reward/total/mean turns_right=reward/turns_right/mean calls=reward/calls/mean"
+options=(
+  "data.train_batch_size=$batch"
+  "data.max_prompt_length=$prompt_length"
+  "data.max_response_length=$response_length"
+  "actor_rollout_ref.actor.ppo_mini_batch_size=$batch"
+  "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=$micro"
+  actor_rollout_ref.actor.optim.lr=5e-5
+  "actor_rollout_ref.rollout.n=$n"
+  "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=$micro"
+  "actor_rollout_ref.rollout.prompt_length=$prompt_length"
+  "actor_rollout_ref.rollout.response_length=$response_length"
+  "actor_rollout_ref.rollout.max_model_len=$((prompt_length + response_length))"
+  actor_rollout_ref.rollout.custom.rest_tool_env.max_observation_tokens=96
+  actor_rollout_ref.rollout.custom.rest_tool_env.max_steps_per_turn=6
+  "trainer.rollout_data_dir=$output/rollouts"
+)
+last=summary.json
+summarize() {
+  "$python" -m recipes.tiny_multi_turn.summarize "$output" --seconds "$SECONDS"
+}
+resumable_run "$@"

@@ -44,6 +44,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         "TINY_SYNTAX": SYNTAX[request.param],
         "TINY_OUTPUT": str(output),
         "TINY_STEPS": str(STEPS),
+        "TINY_SAVE": "-1",
         "VERL_USE_EXTERNAL_MODULES": "recording_loop",
         "PYTHONPATH": str(Path(__file__).parent),
         "TRAJECTORIES": str(output / "trajectories.jsonl"),
