@@ -32,7 +32,7 @@ ROOMS: dict[str, set[str]] = {
     "evaluation.api_bank": {"syntax", "data", "evaluation"},
     "viewing": set(),
     "viewing.tokens": {"syntax", "files", "algorithm", "integration", "viewing"},
-    "viewing.report": {"files", "algorithm", "viewing"},
+    "viewing.report": {"syntax", "files", "algorithm", "viewing"},
     "study": {
         "syntax", "files", "algorithm", "rewards", "environments", "integration", "viewing",
         "viewing.tokens", "viewing.report",

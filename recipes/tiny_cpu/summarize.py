@@ -40,7 +40,7 @@ Answer = dict[str, Any]
 MEASURES: dict[str, tuple[str, Callable[[Answer], bool]]] = {
     "bfcl_accuracy": ("BFCL accuracy", lambda answer: answer["valid"]),
     "right_names": ("right tool names", lambda answer: answer["logged"]["name_match"] == 1),
-    "valid_format": ("valid format", lambda answer: answer["logged"]["format_ok"] == 1),
+    "valid_format": ("format as asked", lambda answer: answer["logged"]["format_ok"] == 1),
 }
 """What is compared before and after, by key of the summary: its name, and when an answer has it."""
 

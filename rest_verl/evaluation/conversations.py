@@ -26,7 +26,7 @@ from rest_verl.integration.message_reader import MessageReader
 from rest_verl.prompts.styles import PromptStyle
 from rest_verl.prompts.system import system_message
 from rest_verl.prompts.tools import describe_tools
-from rest_verl.syntax import Tools
+from rest_verl.syntax import Reading, Tools, terms_of
 
 MAX_CALLING_STEPS = 21
 """Of a turn. BFCL's loop counts a step after its calls and stops when there are more than 20."""
@@ -65,7 +65,7 @@ class Dialogue:
 class _Message(NamedTuple):
     text: str
     calls: Calls | None
-    foreign: str
+    reading: Reading
     num_tokens: int
     is_ended: bool
 
@@ -100,31 +100,35 @@ class Chat:
 
     async def _answer(self, question: Question, sample: int) -> Record:
         conversation = await self._begin(question.messages, question.tools)
-        message = _Message("", None, "", 0, is_ended=False)
-        limit = "context"
-        if conversation.room > 0:
-            place = (question.id, sample, 0)
-            message = await self._say(conversation, place, question.tools)
-            limit = "" if message.is_ended else "max_tokens"
+        if conversation.room < 1:
+            nothing: Record = {"text": "", "calls": None, "foreign": "", "terms": None}
+            verdict = question.judge("", None, "")
+            return {**nothing, **verdict, "output_tokens": 0, "limit": "context"}
+        place = (question.id, sample, 0)
+        message = await self._say(conversation, place, question.tools)
+        foreign = message.reading.foreign
         return {
             "text": message.text,
             "calls": message.calls,
-            "foreign": message.foreign,
-            **question.judge(message.text, message.calls, message.foreign),
+            "foreign": foreign,
+            "terms": _terms([message]),
+            **question.judge(message.text, message.calls, foreign),
             "output_tokens": message.num_tokens,
-            "limit": limit,
+            "limit": "" if message.is_ended else "max_tokens",
         }
 
     async def _converse(self, dialogue: Dialogue, sample: int) -> Record:
         turns, limit = await self._run_turns(dialogue, sample)
         calls = [[message.calls for message in turn] for turn in turns]
-        if not limit and not all(message.is_ended for turn in turns for message in turn):
+        messages = [message for turn in turns for message in turn]
+        if not limit and not all(message.is_ended for message in messages):
             limit = "max_tokens"
         return {
             "text": [[message.text for message in turn] for turn in turns],
             "calls": calls,
+            "terms": _terms(messages) if messages else None,
             **dialogue.judge(calls),
-            "output_tokens": sum(message.num_tokens for turn in turns for message in turn),
+            "output_tokens": sum(message.num_tokens for message in messages),
             "limit": limit,
         }
 
@@ -196,7 +200,7 @@ class Chat:
         conversation.add_sampled([*token_ids, *end], None, text)
         reading = self.reader.read(token_ids, prompt, tools)
         calls = record_calls(reading)
-        return _Message(text, calls, reading.foreign, len(token_ids), output.is_ended)
+        return _Message(text, calls, reading, len(token_ids), output.is_ended)
 
     async def _run_calls(self, environment: Any, calls: Calls) -> list[dict[str, Any]]:
         """The observations as messages."""
@@ -206,3 +210,9 @@ class Chat:
             observation = await run_call(environment.call, name, arguments, CALL_TIMEOUT)
             contents.append({"content": encodable(observation.text), "name": name})
         return self.template.observations(contents)
+
+
+def _terms(messages: list[_Message]) -> dict[str, bool | None]:
+    """How the messages of one answer are written (`rest_verl.syntax.terms`)."""
+    cut_off = not all(message.is_ended for message in messages)
+    return terms_of([message.reading for message in messages], cut_off)._asdict()

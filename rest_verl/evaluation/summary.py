@@ -14,12 +14,12 @@ from rest_verl.evaluation.conversations import Record
 from rest_verl.evaluation.statistics import spread
 from rest_verl.evaluation.table import code, percent
 from rest_verl.files.atomic import write_atomically, write_json
+from rest_verl.syntax.terms import LABELS, count_terms, logged_terms
 
 SUMMARY_FILE, TABLE_FILE = "summary.json", "table.md"
 
 _LIMITS = {
     "context": "did not fit into the model's context",
-    "max_tokens": "had a message cut off at its token limit",
     "steps": "made calls in more than 20 steps of a turn",
 }
 
@@ -44,7 +44,14 @@ def summary_head(run: Mapping[str, Any], records: Sequence[Record]) -> dict[str,
         "output_tokens": sum(record["output_tokens"] for record in records),
         "errors": _counted(records, "error"),
         "limits": _counted(records, "limit"),
+        "terms": _terms(records),
     }
+
+
+def _terms(records: Sequence[Record]) -> dict[str, int]:
+    """Of how many answers each term holds; nothing for results from before there were terms."""
+    found = (logged_terms(record.get("terms") or {}) for record in records)
+    return count_terms(terms for terms in found if terms is not None)
 
 
 def _counted(records: Sequence[Record], key: str) -> dict[str, int]:
@@ -75,8 +82,18 @@ def summary_page(
     ]
     if run["limit"]:
         notes = [f"only the first {run['limit']} rows of each category", *notes]
-    for limit, count in _counted(records, "limit").items():
-        notes = [*notes, f"{count} of {len(records)} answers {_LIMITS[limit]}"]
+    limits, terms = _counted(records, "limit"), _terms(records)
+    notes = [
+        *notes,
+        *(
+            f"{limits[name]} of {len(records)} answers {what}"
+            for name, what in _LIMITS.items()
+            if name in limits
+        ),
+    ]
+    if terms:
+        counts = ", ".join(f"{LABELS[term]} {count}" for term, count in terms.items())
+        notes = [*notes, f"of {len(records)} answers: {counts}"]
     if len(by_sample) > 1:
         over = spread(by_sample)
         notes = [

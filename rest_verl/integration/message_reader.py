@@ -31,6 +31,10 @@ class MessageReader:
         """A message without the token that ends it; special tokens stand as they are written."""
         return self.vocabulary.response_text(token_ids)
 
+    def is_cut_off(self, token_ids: Sequence[int] | np.ndarray) -> bool:
+        """Whether a message was sampled without a token that ends it: its length limit did."""
+        return len(token_ids) > 0 and int(token_ids[-1]) not in self.vocabulary.end_ids
+
     def think_is_open(self, prompt_ids: Sequence[int] | np.ndarray) -> bool:
         """Whether the prompt ends within a thought."""
         tail = np.asarray(prompt_ids, dtype=np.int64)[-PROMPT_TOKENS:]

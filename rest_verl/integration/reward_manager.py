@@ -51,9 +51,10 @@ class ReSTRewardManager(RewardManagerBase):
         ground_truth, extra_info = row["reward_model"]["ground_truth"], row.get("extra_info")
         reader = self.readers.of_row(extra_info, ground_truth)
         sampled = item.batch["input_ids"][item.batch["attention_mask"].bool()].numpy()
+        answer = ids[:length].numpy()
         try:
             result = tool_call_reward(
-                reader.text(ids[:length].numpy()),
+                reader.text(answer),
                 ground_truth,
                 step=None if is_validation(row) else self.schedule_step(int(row["global_steps"])),
                 config=self.reward_config,
@@ -65,4 +66,5 @@ class ReSTRewardManager(RewardManagerBase):
             info = row.get("extra_info") or {}
             name = info.get("id", info.get("index", "without id"))
             raise ValueError(f"{row.get('data_source')}, row {name}: {error}") from error
-        return {"reward_score": result.score, "reward_extra_info": result.as_dict()}
+        parts = {**result.as_dict(), "cut_off": float(reader.is_cut_off(answer))}
+        return {"reward_score": result.score, "reward_extra_info": parts}

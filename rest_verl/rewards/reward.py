@@ -10,7 +10,7 @@ from rest_verl.rewards.correctness import correctness_points
 from rest_verl.rewards.format import has_format
 from rest_verl.rewards.ground_truth import GroundTruth, parse_ground_truth
 from rest_verl.rewards.schedule import RewardConfig, Scale
-from rest_verl.syntax import Reading, Syntax, Tools, get_syntax, read_message
+from rest_verl.syntax import Reading, Syntax, Tools, get_syntax, read_message, terms_of
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,10 @@ class RewardResult:
     """Fully right calls; for ``no_call``: no call made, for ``any_call``: one or more."""
     num_calls: int
     """Well-formed calls in the answer."""
+    tags_valid: bool
+    """This and the next two: how it is written (`rest_verl.syntax.terms`)."""
+    calls_parse: bool
+    unclosed: bool
 
     def as_dict(self) -> dict[str, float]:
         """The same as plain floats, for loggers."""
@@ -41,6 +45,9 @@ class RewardResult:
             "name_match": float(self.name_match),
             "exact_match": float(self.exact_match),
             "num_calls": float(self.num_calls),
+            "tags_valid": float(self.tags_valid),
+            "calls_parse": float(self.calls_parse),
+            "unclosed": float(self.unclosed),
         }
 
 
@@ -87,6 +94,7 @@ def tool_call_reward(
     else:
         correctness, exact_match = _score_unnamed(answer, truth, scale)
         name_match = exact_match
+    written = terms_of([answer])
     return RewardResult(
         format_score + correctness,
         format_score,
@@ -95,6 +103,9 @@ def tool_call_reward(
         name_match,
         exact_match,
         len(answer.calls),
+        written.tags_valid,
+        written.calls_parse,
+        written.unclosed,
     )
 
 

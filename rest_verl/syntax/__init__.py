@@ -23,16 +23,19 @@ from rest_verl.syntax.outline import Outline
 from rest_verl.syntax.reading import read_message
 from rest_verl.syntax.regions import Region
 from rest_verl.syntax.registry import get_syntax, register_syntax, syntax_names
+from rest_verl.syntax.terms import Terms, terms_of
 
 __all__ = [
     "Outline",
     "Reading",
     "Region",
     "Syntax",
+    "Terms",
     "ToolCall",
     "Tools",
     "get_syntax",
     "read_message",
     "register_syntax",
     "syntax_names",
+    "terms_of",
 ]

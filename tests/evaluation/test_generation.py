@@ -78,6 +78,11 @@ def sorting_row(folder: Path, mode: str = "tools") -> Dialogue:
     return row
 
 
+def terms(*faults, cut_off=False):
+    found = {"tags_valid": True, "calls_parse": True, "unclosed": False, "cut_off": cut_off}
+    return {term: holds != (term in faults) for term, holds in found.items()}
+
+
 def test_one_answer(weather):
     record, engine = play(weather, [RIGHT])
     tokens = len(engine.sampled[0])
@@ -88,6 +93,7 @@ def test_one_answer(weather):
         "text": RIGHT,
         "calls": [{"name": "weather.get", "arguments": {"city": "Oslo"}}],
         "foreign": "",
+        "terms": terms(),
         "valid": True,
         "error": "",
         "output_tokens": tokens,
@@ -141,6 +147,7 @@ def test_a_call_in_another_syntax_is_recorded_and_none_of_ours(weather):
     assert (record["valid"], record["error"]) == (False, "malformed")
     record, _ = play(weather, [text])  # a block of its own tags is begun, and is no call
     assert (record["calls"], record["foreign"], record["error"]) == (None, "", "malformed")
+    assert record["terms"] == terms("calls_parse")
 
 
 def test_a_cut_off_answer_is_judged_as_it_stands(weather):
@@ -148,8 +155,10 @@ def test_a_cut_off_answer_is_judged_as_it_stands(weather):
     record, _ = play(weather, [f"{RIGHT} and so on"], max_tokens=length)
     assert (record["text"], record["valid"]) == (RIGHT, True)
     assert (record["limit"], record["output_tokens"]) == ("max_tokens", length)
+    assert record["terms"] == terms(cut_off=True)
     record, engine = play(weather, [RIGHT], max_length=10)
     assert (record["text"], record["calls"], record["limit"]) == ("", None, "context")
+    assert record["terms"] is None  # there is no answer
     assert not record["valid"]
     assert engine.prompts == []  # nothing was asked
 
@@ -254,6 +263,7 @@ def test_a_cut_off_message_is_taken_as_it_stands(sorting):
     answers = [LIST, "D" * 300, "no", SORT, "x"]
     record, engine = play(sorting, answers, max_tokens=200)
     assert (record["valid"], record["limit"]) == (True, "max_tokens")
+    assert record["terms"]["cut_off"]
     assert len(engine.sampled[1]) == 200
     place = len(engine.prompts[1]) + 200
     assert engine.prompts[2][place] == end  # the message is closed before the next

@@ -68,6 +68,10 @@ def test_result_is_what_verl_expects():
             "name_match": 1.0,
             "exact_match": 1.0,
             "num_calls": 1.0,
+            "tags_valid": 1.0,
+            "calls_parse": 1.0,
+            "unclosed": 0.0,
+            "cut_off": 1.0,  # no token ends it
         },
     }
 

@@ -289,7 +289,7 @@ def test_response_must_be_text() -> None:
 
 def test_result_is_a_value() -> None:
     result = tool_call_reward(TRUTH, TRUTH)
-    assert result == RewardResult(4.0, 1.0, 3.0, True, True, True, 1)
+    assert result == RewardResult(4.0, 1.0, 3.0, True, True, True, 1, True, True, False)
     assert result == pickle.loads(pickle.dumps(result))
     assert pickle.loads(pickle.dumps(tool_call_reward))(TRUTH, TRUTH) == result
     assert result.as_dict() == {
@@ -300,6 +300,9 @@ def test_result_is_a_value() -> None:
         "name_match": 1.0,
         "exact_match": 1.0,
         "num_calls": 1.0,
+        "tags_valid": 1.0,
+        "calls_parse": 1.0,
+        "unclosed": 0.0,
     }
     assert {type(value) for value in result.as_dict().values()} == {float}
 

@@ -110,7 +110,7 @@ def test_view(answer: str) -> None:
     uniform = ReSTConfig.preset("uniform")
     view = build_view([rollout], TOKENIZER, uniform, entropy_of=None, syntax=known_syntax(NAME))
     assert (view.regions == Region.NAME).any()
-    assert view.malformed == (False,)
+    assert view.terms[0].faults == ()
 
 
 def test_what_holds_for_every_syntax(answer: str) -> None:

@@ -17,7 +17,8 @@ from rest_verl.evaluation.bfcl.single_turn import score_single_turn
 from rest_verl.evaluation.calls import record_calls
 from rest_verl.files.json_lines import read_json_lines
 from rest_verl.integration.run_syntax import asked_syntax, known_syntax
-from rest_verl.syntax import read_message
+from rest_verl.syntax import read_message, terms_of
+from rest_verl.syntax.terms import logged_terms
 
 _PLACE = ("input", "output", "gts", "uid")
 """Keys of a dumped line that say which answer it is; the others are what verl logged of it."""
@@ -32,7 +33,7 @@ def score_validation(
 ) -> list[dict[str, Any]]:
     """The answers of one validation as result records, in the order of `rows`.
 
-    A record has `id`, `category`, `sample`, `text`, `calls`, `valid` and `error` as in an
+    A record has `id`, `category`, `sample`, `text`, `calls`, `terms`, `valid` and `error` as in an
     evaluation's `rows.jsonl`, and under `logged` what verl dumped of the answer besides: its score
     and the parts of its reward. Rows that were not validated have none.
 
@@ -74,6 +75,7 @@ def score_validation(
             tools=written_in.types_from(info.get("tools")),
         )
         calls = record_calls(reading)
+        written = logged_terms(logged)
         answers[row_id].append(
             {
                 "id": row_id,
@@ -82,6 +84,8 @@ def score_validation(
                 "text": text,
                 "calls": calls,
                 "foreign": reading.foreign,
+                # A text does not tell what ended it.
+                "terms": terms_of([reading], written and written.cut_off)._asdict(),
                 **score_single_turn(question, calls, reading.foreign)._asdict(),
                 "logged": logged,
             }

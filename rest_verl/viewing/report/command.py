@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from rest_verl.options.lists import Listed, split_paths
+
 _DESCRIPTION = "how runs went: curves, tables and what to look at, as HTML, PNG and Markdown"
 _EPILOG = """\
 RUN is a folder with metrics.jsonl, with the file of verl's file logger, with a wandb history as
@@ -26,7 +28,13 @@ def add_report(commands: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("runs", nargs="+", metavar="RUN", help="a run, or NAME=RUN (see below)")
+    command.add_argument(
+        "runs",
+        action=Listed,
+        split=split_paths,
+        metavar="RUN",
+        help="a run, or NAME=RUN (see below)",
+    )
     command.add_argument(
         "--output",
         type=Path,
@@ -39,24 +47,28 @@ def add_report(commands: Any) -> None:
         action="store_true",
         help="show one run in the terminal as it goes, until it is complete; writes nothing",
     )
+    command.add_argument(
+        "--wait", action="store_true", help="with --watch: for a run that is not there yet"
+    )
     command.set_defaults(run_command=report)
 
 
 def report(arguments: argparse.Namespace) -> int:
     """Writes the report, or shows the run live."""
     if not arguments.watch:
+        if arguments.wait:
+            raise ValueError("--wait goes with --watch only")
         from rest_verl.viewing.report.write import write_reports
 
         print(write_reports(arguments.runs, arguments.output))
         return 0
     if len(arguments.runs) > 1 or arguments.output is not None:
         raise ValueError("--watch shows one run and writes nothing: name one RUN and no --output")
-    try:
-        from rest_verl.viewing.report.groups import split_argument
-        from rest_verl.viewing.report.live import watch
-    except ModuleNotFoundError as error:
-        if error.name != "rich":
-            raise
-        raise ValueError("--watch needs the package rich: pip install rich") from None
-    watch(split_argument(arguments.runs[0])[1])
+    from rest_verl.viewing.report.groups import split_argument
+    from rest_verl.viewing.report.live import watch
+
+    path = split_argument(arguments.runs[0])[1]
+    if not path.exists() and not arguments.wait:
+        raise ValueError(f"{path}: there is no such run; add --wait to wait until there is")
+    watch(path)
     return 0

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from rest_verl.syntax.terms import LABELS
 from rest_verl.viewing.palette import DARK, REGION_NAMES
 from rest_verl.viewing.report.change import span
 from rest_verl.viewing.report.metrics import NoStepYet, Record, series
@@ -27,6 +28,7 @@ from rest_verl.viewing.report.panels import (
     NAME_RATE,
     REWARD,
     STEP_TIME,
+    TERMS,
 )
 from rest_verl.viewing.report.remarks import remarks
 from rest_verl.viewing.report.sources import EVENTS, Run, find_metrics, read_run
@@ -41,9 +43,10 @@ _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 _LINES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("reward", REWARD, "{:.3f}"),
-    ("valid format", FORMAT_RATE, "{:.1%}"),
+    ("format as asked", FORMAT_RATE, "{:.1%}"),
     ("right names", NAME_RATE, "{:.1%}"),
     ("exact", EXACT_RATE, "{:.1%}"),
+    *((LABELS[term], names, "{:.1%}") for term, names in TERMS.items()),
     ("entropy", ENTROPY, "{:.3f}"),
     *((f"  {r.upper()}", (f"rest/entropy/{r}",), "{:.3f}") for r in REGION_NAMES),
     ("length", LENGTH, "{:.1f}"),

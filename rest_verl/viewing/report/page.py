@@ -65,7 +65,7 @@ def rows(group: Group) -> list[Row]:
     if reward is not None:
         found.append(_row_of_windows("Mean training reward", *ends(reward.steps, reward.values)))
     for measure, key, rate, compared in (
-        ("Valid format", "format_rate", "format_ok", "valid_format"),
+        ("Format as asked", "format_rate", "format_ok", "valid_format"),
         ("Right tool names", "name_accuracy", "name_match", "right_names"),
         ("Exact calls", "exact_match", "exact_match", "bfcl_accuracy"),
     ):

@@ -1,14 +1,15 @@
 """What the report draws: its panels as data, each with what it shows in plain words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from rest_verl.syntax.terms import LABELS
 from rest_verl.viewing.palette import REGION_NAMES
 from rest_verl.viewing.report.metrics import Record
 
 _MAX_VALIDATION_CURVES = 6
 _RATES = {
-    "format_ok": "valid format",
+    "format_ok": "format as asked",
     "name_match": "right names",
     "exact_match": "exact",
     "official": "official",
@@ -66,7 +67,9 @@ NAME_RATE = ("reward/name_match/mean",)
 EXACT_RATE = ("reward/exact_match/mean", "reward/official/mean")
 ENTROPY = ("actor/entropy", "actor/entropy_loss")
 LENGTH = ("response_length/mean",)
-CUT_SHARE = ("response_length/clip_ratio",)
+CUT_SHARE = ("reward/cut_off/mean", "response_length/clip_ratio")
+TERMS = {**{term: (f"reward/{term}/mean",) for term in LABELS}, "cut_off": CUT_SHARE}
+"""Metrics of the terms for how answers are written."""
 CALLS = ("reward/num_calls/mean", "reward/calls/mean")
 TURNS = ("num_turns/mean", "training/num_turns/mean")
 CLIPPED = ("actor/pg_clipfrac",)
@@ -95,9 +98,10 @@ PANELS = (
         section=OUTCOME,
         title="Sampled answers that are right",
         unit="share of responses",
-        about="Valid format comes first, then the tools' names, then whole calls.",
+        about="The format that the reward asks for comes first, then the tools' names, then whole "
+        "calls.",
         curves=(
-            _curve("valid format", *FORMAT_RATE),
+            _curve(_RATES["format_ok"], *FORMAT_RATE),
             _curve("right names", *NAME_RATE),
             _curve("exact", *EXACT_RATE),
         ),
@@ -158,10 +162,11 @@ PANELS = (
     ),
     Panel(
         section=BEHAVIOUR,
-        title="Answers cut at the length limit",
+        title="How answers are written",
         unit="share of responses",
-        about="Such an answer has no end and scores as malformed.",
-        curves=(_curve("cut", *CUT_SHARE),),
+        about="Right or wrong: tags in pairs, calls that can be read, tags left open, and answers "
+        "without an end of their own.",
+        curves=tuple(_curve(label, *TERMS[term]) for term, label in LABELS.items()),
         percent=True,
         from_zero=True,
     ),
@@ -243,10 +248,11 @@ def all_panels(records: Sequence[Record]) -> list[Panel]:
 
 
 def _validation(records: Sequence[Record]) -> list[Panel]:
-    """Panels of verl's `val-core/{data source}/{variable}/{statistic}` and of our rates."""
+    """Panels of verl's `val-core/{data source}/{variable}/{statistic}`, of our rates and terms."""
     present = sorted({name for record in records for name in record})
     core: dict[tuple[str, str], list[str]] = {}
     rates: dict[tuple[str, str], list[str]] = {}
+    terms: dict[tuple[str, str], list[str]] = {}
     for name in present:
         parts = name.split("/")
         if name.startswith("val/test_score/"):  # verl before 0.3
@@ -256,17 +262,29 @@ def _validation(records: Sequence[Record]) -> list[Panel]:
             if parts[0] == "val-core" and not statistic.endswith("/std"):  # spread of a bootstrap
                 kind = "mean" if statistic.startswith("mean@") else statistic.removesuffix("/mean")
                 core.setdefault((source, f"{variable} {kind}"), []).append(name)
-            elif variable in _RATES and statistic.startswith("mean@"):
-                rates.setdefault((source, _RATES[variable]), []).append(name)
-    order = list(_RATES.values())
-    rates = dict(sorted(rates.items(), key=lambda item: (item[0][0], order.index(item[0][1]))))
+            elif statistic.startswith("mean@"):
+                for found, labels in ((rates, _RATES), (terms, LABELS)):
+                    if variable in labels:
+                        found.setdefault((source, labels[variable]), []).append(name)
+    rates, terms = _in_order(rates, _RATES), _in_order(terms, LABELS)
     panels = []
     if core:
         panels.append(_validation_panel("Validation", core, "mean over rows"))
     if rates:
         title = "Validation answers that are right"
         panels.append(_validation_panel(title, rates, "share of responses", is_rate=True))
+    if terms:
+        title = "How validation answers are written"
+        panels.append(_validation_panel(title, terms, "share of responses", is_rate=True))
     return panels
+
+
+def _in_order(
+    named: dict[tuple[str, str], list[str]], labels: Mapping[str, str]
+) -> dict[tuple[str, str], list[str]]:
+    """By data source, and within one as the labels stand."""
+    order = list(labels.values())
+    return dict(sorted(named.items(), key=lambda item: (item[0][0], order.index(item[0][1]))))
 
 
 def _validation_panel(

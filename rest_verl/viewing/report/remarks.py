@@ -118,7 +118,7 @@ def format_stuck(records: Sequence[Record]) -> list[Remark]:
         return []
     move = rate.last - rate.first
     if move <= -FORMAT_MOVE and rate.falls:
-        title = "Fewer answers have a valid format"
+        title = "Fewer answers have the format asked for"
     elif move < FORMAT_MOVE:
         title = "The format rate is stuck"
     else:
@@ -126,8 +126,8 @@ def format_stuck(records: Sequence[Record]) -> list[Remark]:
     return [
         Remark(
             title=title,
-            seen=f"Valid answers went {rate.seen}.",
-            look_at="Malformed sample answers: does the prompt show the format that the reward "
+            seen=f"Answers with the format asked for went {rate.seen}.",
+            look_at="Sample answers without it: does the prompt show the format that the reward "
             "asks for, are answers cut at the length limit, does the model need a warm start?",
         )
     ]

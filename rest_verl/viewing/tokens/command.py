@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rest_verl.algorithm.presets import PRESETS
+from rest_verl.options.lists import Listed, split_paths
+from rest_verl.options.values import positive_integer, training_progress
 from rest_verl.syntax import Syntax, get_syntax
 
 VIEWED = tuple(name for name, preset in PRESETS.items() if "shuffle" not in preset.values)
@@ -27,7 +29,12 @@ def add_view(commands: Any) -> None:
     )
     source = view.add_mutually_exclusive_group(required=True)
     source.add_argument(
-        "--text", type=Path, nargs="+", metavar="FILE", help="model text, one response a file"
+        "--text",
+        action=Listed,
+        split=split_paths,
+        type=Path,
+        metavar="FILE",
+        help="model text, one response a file",
     )
     source.add_argument(
         "--rollouts",
@@ -39,14 +46,14 @@ def add_view(commands: Any) -> None:
     add("--preset", choices=VIEWED, default="paper", help="default: paper")
     add(
         "--progress",
-        type=_progress,
+        type=training_progress,
         default=0.0,
         metavar="NU",
         help="where the page's slider starts and what the terminal shows, 0 to 1 (default: 0)",
     )
     add(
         "--total-steps",
-        type=_positive,
+        type=positive_integer,
         default=105,
         metavar="N",
         help="steps at progress 1, for the preset official, which counts steps (default: 105, as "
@@ -59,7 +66,7 @@ def add_view(commands: Any) -> None:
         help="how the model writes calls (default: auto, as its chat template), for rollouts whose "
         "prompt asks for no format",
     )
-    add("--limit", type=_positive, metavar="N", help="only the first N rollouts")
+    add("--limit", type=positive_integer, metavar="N", help="only the first N rollouts")
     add("--output", type=Path, metavar="FILE", help="the page (default: view.html)")
     add("--terminal", action="store_true", help="print in colours; a page only with --output")
     view.set_defaults(run_command=view_tokens)
@@ -138,17 +145,3 @@ def _syntax(name: str, tokenizer: Any) -> Syntax:
         return RunSyntaxes(name, tokenizer).own
     except NoSyntax:
         return get_syntax("toolrl")
-
-
-def _progress(text: str) -> float:
-    number = float(text)
-    if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"must lie in 0 to 1 (step / total steps), got {text}")
-    return number
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
-    return number

@@ -22,7 +22,8 @@ import numpy as np
 import torch
 
 from rest_verl.integration.run_syntax import asked_syntax
-from rest_verl.viewing.tokens.rollout import Rollout, as_text, finite, format_verdict, rollout_key
+from rest_verl.syntax.terms import logged_terms
+from rest_verl.viewing.tokens.rollout import Rollout, as_text, finite, rollout_key
 
 Made = TypeVar("Made")
 
@@ -219,7 +220,7 @@ def _rollout(key: str, row: Mapping[str, Any]) -> Rollout:
         entropy=column("entropy"),
         advantage=column("advantages"),
         score=None if rewards is None else finite(float(rewards.sum())),
-        format_ok=format_verdict(parts),
+        terms=logged_terms(parts),
         ground_truth=as_text(reward_model.get("ground_truth")),
         syntax=asked_syntax(row.get("extra_info"), reward_model.get("ground_truth")),
         group=group,

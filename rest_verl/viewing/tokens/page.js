@@ -89,7 +89,8 @@
   // ---- the list -------------------------------------------------------------------------------
 
   const list = find("samples");
-  const filters = { malformed: false, truncated: false, lowest: false };
+  const wanted = new Set(); // faults that a shown response has
+  let lowestFirst = false;
   const entries = data.samples.map((sample, index) => {
     const entry = make("li");
     const button = make("button");
@@ -110,7 +111,7 @@
   });
 
   function flags(sample) {
-    return ["malformed", "truncated"].filter((flag) => sample[flag]);
+    return sample.faults.map((fault) => data.faults[fault]);
   }
 
   function preview(sample) {
@@ -142,13 +143,12 @@
     const query = find("search").value.trim().toLowerCase();
     const matches = (index) => {
       const sample = data.samples[index];
-      if (filters.malformed && !sample.malformed) return false;
-      if (filters.truncated && !sample.truncated) return false;
+      if (![...wanted].every((fault) => sample.faults.includes(fault))) return false;
       if (!query) return true;
       return [sample.name, responseText(index), data.documents[sample.prompt]].some((text) => text.toLowerCase().includes(query));
     };
     order = [...data.samples.keys()].filter(matches);
-    if (filters.lowest) {
+    if (lowestFirst) {
       const score = (index) => data.samples[index].score ?? Infinity;
       order.sort((a, b) => (score(a) === score(b) ? a - b : score(a) - score(b)));
     }
@@ -401,18 +401,25 @@
   addEventListener("scroll", placeCard, { passive: true });
   addEventListener("resize", drawChart);
   find("search").addEventListener("input", refreshList);
-  for (const filter of Object.keys(filters)) {
-    const button = find(filter);
-    const count = data.samples.filter((sample) => (filter === "lowest" ? sample.score !== null : sample[filter])).length;
-    if (filter !== "lowest") button.querySelector("b").textContent = count.toLocaleString("en");
+  for (const button of document.querySelectorAll("button[data-fault]")) {
+    const { fault } = button.dataset;
+    const count = data.samples.filter((sample) => sample.faults.includes(fault)).length;
+    button.querySelector("b").textContent = count.toLocaleString("en");
     button.disabled = !count;
     button.addEventListener("click", () => {
-      filters[filter] = !filters[filter];
-      button.setAttribute("aria-pressed", String(filters[filter]));
+      if (!wanted.delete(fault)) wanted.add(fault);
+      button.setAttribute("aria-pressed", String(wanted.has(fault)));
       refreshList();
-      if (filter === "lowest" && order.length) show(order[0]);
     });
   }
+  const lowest = find("lowest");
+  lowest.disabled = data.samples.every((sample) => sample.score === null);
+  lowest.addEventListener("click", () => {
+    lowestFirst = !lowestFirst;
+    lowest.setAttribute("aria-pressed", String(lowestFirst));
+    refreshList();
+    if (order.length) show(order[0]);
+  });
   slider.disabled = !data.hasCurriculum;
   if (!data.hasCurriculum) find("fixed").textContent = "this preset has no curriculum";
   slider.addEventListener("input", () => {

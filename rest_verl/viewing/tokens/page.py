@@ -19,6 +19,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from rest_verl.syntax.terms import FAULTS, LABELS, count_terms
 from rest_verl.viewing.palette import DARK, LIGHT, REGION_NAMES
 from rest_verl.viewing.text import visible_text
 from rest_verl.viewing.tokens.text import shown_tokens
@@ -62,6 +63,8 @@ def render_page(view: TokenView, *, title: str, facts: Iterable[str]) -> str:
     return environment.get_template("page.html").render(
         title=visible_text(title),
         facts=[visible_text(fact) for fact in facts],
+        terms=_counts(view),
+        faults=FAULTS,
         notes=_notes(view),
         names=REGION_NAMES,
         style=Markup(style),
@@ -89,8 +92,7 @@ def page_data(view: TokenView) -> dict[str, Any]:
                 "truth": documents.setdefault(truth, len(documents)),
                 "score": rollout.score,
                 "step": rollout.step,
-                "malformed": view.malformed[row],
-                "truncated": view.truncated[row],
+                "faults": view.terms[row].faults,
                 # tokens that read otherwise than alone: characters that several share
                 "shared": {
                     position: text
@@ -106,6 +108,7 @@ def page_data(view: TokenView) -> dict[str, Any]:
         "steps": [round(float(s) * view.total_steps) for s in view.stops] if counts_steps else None,
         "hasCurriculum": view.config.has_curriculum,
         "start": view.start,
+        "faults": FAULTS,
         "samples": samples,
         "documents": list(documents),
         "vocabulary": {"ids": _packed(vocabulary_ids, "<i4"), "texts": texts},
@@ -119,6 +122,15 @@ def page_data(view: TokenView) -> dict[str, Any]:
             None if view.token_scope_weights is None else _packed(view.token_scope_weights, "<f4")
         ),
     }
+
+
+def _counts(view: TokenView) -> list[str]:
+    """Of how many responses each term holds, as the report and the metrics count them."""
+    known = {term: sum(getattr(t, term) is not None for t in view.terms) for term in LABELS}
+    return [
+        f"{LABELS[term]} {count:,} of {known[term]:,}"
+        for term, count in count_terms(view.terms).items()
+    ]
 
 
 def _notes(view: TokenView) -> list[str]:

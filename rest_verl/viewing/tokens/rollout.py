@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from rest_verl.syntax import Terms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +33,8 @@ class Rollout:
     advantage: np.ndarray | None = None
     """The advantage of each token, (T,)."""
     score: float | None = None
-    format_ok: bool | None = None
-    """The reward's verdict on the form."""
+    terms: Terms | None = None
+    """How it is written, as the run logged it."""
     ground_truth: str | None = None
     syntax: str = ""
     """The syntax that its prompt asks for; "": the model's own, or the source does not tell."""
@@ -56,12 +57,6 @@ def finite(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
-
-
-def format_verdict(parts: Mapping[str, Any]) -> bool | None:
-    """The reward's verdict on the form, where its parts hold one (`format_ok`)."""
-    value = parts.get("format_ok")
-    return bool(value) if isinstance(value, bool | int | float) else None
 
 
 def as_text(value: Any) -> str | None:

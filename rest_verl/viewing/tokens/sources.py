@@ -9,12 +9,12 @@ from typing import Any
 
 from rest_verl.files.json_lines import read_lines, read_utf8
 from rest_verl.integration.run_syntax import asked_syntax
+from rest_verl.syntax.terms import logged_terms
 from rest_verl.viewing.tokens.dumps import read_dump
 from rest_verl.viewing.tokens.rollout import (
     Rollout,
     as_text,
     finite,
-    format_verdict,
     rollout_key,
 )
 
@@ -96,7 +96,7 @@ def _rollout(record: dict[str, Any], number: int) -> Rollout:
         text=record["output"],
         prompt=prompt,
         score=finite(record.get("score")),
-        format_ok=format_verdict(record),
+        terms=logged_terms(record),
         ground_truth=as_text(record.get("gts")),
         syntax=asked_syntax(None, record.get("gts")),
         group=group,

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rest_verl.algorithm.regions import Region
+from rest_verl.syntax.terms import FAULTS
 from rest_verl.viewing.palette import DARK, REGION_NAMES
 from rest_verl.viewing.text import visible_text
 from rest_verl.viewing.tokens.view import TokenView
@@ -43,9 +44,8 @@ def _heading(view: TokenView, row: int) -> Text:
     heading = Text(visible_text(rollout.name).replace("\n", "␊"), style="bold")
     if rollout.score is not None:
         heading.append(f"  reward {rollout.score:.2f}", style="not bold")
-    for flag, is_set in (("malformed", view.malformed[row]), ("truncated", view.truncated[row])):
-        if is_set:
-            heading.append(f"  {flag}", style="not bold red")
+    for fault in view.terms[row].faults:
+        heading.append(f"  {FAULTS[fault]}", style="not bold red")
     heading.append(f"  progress {view.stops[view.start]:.2f}", style="not bold dim")
     return heading
 

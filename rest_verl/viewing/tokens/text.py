@@ -1,20 +1,17 @@
-"""What token ids read as, for the eye: text without invisible characters, and its faults."""
+"""What token ids read as: text without invisible characters, for the eye, and how it is written."""
 
 from __future__ import annotations
 
 import codecs
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
-from rest_verl.algorithm.regions import RegionLabeler
+from rest_verl.algorithm.regions import PROMPT_TOKENS, RegionLabeler
 from rest_verl.algorithm.vocabulary import Vocabulary
-from rest_verl.syntax import Reading
+from rest_verl.syntax import Terms, read_message, terms_of
 from rest_verl.viewing.text import visible_text
 from rest_verl.viewing.tokens.rollout import Rollout
-
-_CLOSED = re.compile("(?:Tt|Cc|Rr)*")
 
 
 def shown_tokens(vocabulary: Vocabulary, ids: Sequence[int]) -> list[str]:
@@ -51,35 +48,35 @@ def prompt_text(vocabulary: Vocabulary, rollout: Rollout) -> str:
     return visible_text(_decode(vocabulary, rollout.prompt_ids))
 
 
-def is_malformed(
-    labeler: RegionLabeler, rollout: Rollout, ids_T: np.ndarray, mask_T: np.ndarray
-) -> bool:
-    """Whether the reward found the form wrong, a tag is not closed or not opened, or a call is
-    broken."""
-    if rollout.format_ok is False:
-        return True
-    runs = _read_runs(labeler, ids_T, mask_T)
-    return any(not run.well_formed or not _CLOSED.fullmatch(run.structure) for run in runs)
+def read_terms(
+    labeler: RegionLabeler,
+    rollout: Rollout,
+    ids_T: np.ndarray,
+    mask_T: np.ndarray,
+    prompt_ids: np.ndarray | None,
+) -> Terms:
+    """How a response is written: as the run logged it, else read as the reward reads it.
 
-
-def is_truncated(
-    labeler: RegionLabeler, rollout: Rollout, ids_T: np.ndarray, mask_T: np.ndarray
-) -> bool:
-    """Whether the last sampled id ends no turn; of a text, which holds no such ids, whether a tag
-    is still open at its end."""
-    sampled = ids_T[mask_T]
-    if not len(sampled):
-        return False
-    if rollout.token_ids is not None:
-        return int(sampled[-1]) not in labeler.vocabulary.end_ids
-    return _read_runs(labeler, ids_T, mask_T)[-1].structure[-1:].isupper()
-
-
-def _read_runs(labeler: RegionLabeler, ids_T: np.ndarray, mask_T: np.ndarray) -> list[Reading]:
-    """What the policy wrote, each run of mask 1 by itself."""
+    Args:
+        prompt_ids: what the model read first; None: unknown.
+    """
+    if rollout.terms is not None:
+        return rollout.terms
+    syntax, vocabulary = labeler.syntax, labeler.vocabulary
     edges = np.flatnonzero(np.diff(mask_T, prepend=False, append=False))
-    runs = [ids_T[start:end] for start, end in edges.reshape(-1, 2)]
-    return [labeler.syntax.read(labeler.vocabulary.response_text(run)) for run in runs]
+    readings = []
+    for start, end in edges.reshape(-1, 2):  # what the policy wrote, each run of mask 1 by itself
+        is_open = None
+        if prompt_ids is not None:
+            before = np.concatenate([prompt_ids, ids_T[:start]])[-PROMPT_TOKENS:]
+            is_open = syntax.leaves_think_open(vocabulary.decode(vocabulary.clip(before))[0])
+        text = vocabulary.response_text(ids_T[start:end])
+        readings.append(read_message(syntax, text, think_is_open=is_open))
+    sampled = ids_T[mask_T]
+    cut_off = None  # a text does not tell what ended it
+    if rollout.token_ids is not None:
+        cut_off = len(sampled) > 0 and int(sampled[-1]) not in vocabulary.end_ids
+    return terms_of(readings, cut_off)
 
 
 def _decode(vocabulary: Vocabulary, ids: np.ndarray) -> str:

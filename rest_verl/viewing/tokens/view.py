@@ -21,9 +21,9 @@ from rest_verl.algorithm.regions import Region, RegionLabeler
 from rest_verl.algorithm.vocabulary import Vocabulary
 from rest_verl.algorithm.weighting import ReSTConfig, token_weights
 from rest_verl.integration.run_syntax import known_syntax
-from rest_verl.syntax import Syntax
+from rest_verl.syntax import Syntax, Terms
 from rest_verl.viewing.tokens.rollout import Rollout
-from rest_verl.viewing.tokens.text import is_malformed, is_truncated, prompt_text, shown_tokens
+from rest_verl.viewing.tokens.text import prompt_text, read_terms, shown_tokens
 
 NUM_STOPS = 21
 """Stops of the slider, evenly over progress 0 to 1; the asked-for progress is one more."""
@@ -54,8 +54,8 @@ class TokenView:
     """float32 (N,), NaN where unknown; None: nowhere known."""
     advantage_source: str
     """`dump`, `scores` or `none`."""
-    malformed: tuple[bool, ...]
-    truncated: tuple[bool, ...]
+    terms: tuple[Terms, ...]
+    """How each response is written."""
     stops: np.ndarray
     """Progress at each stop, ascending, (K,)."""
     start: int
@@ -161,7 +161,10 @@ def build_view(
     by_token = config.scope == "token"
     if by_token:
         region_weights = np.full_like(region_weights, np.nan)
-    about = list(zip(labelers, rollouts, ids, masks, strict=True))
+    known = [
+        before if _knows_prompt(rollout) else None
+        for rollout, before in zip(rollouts, prompt_ids, strict=True)
+    ]
     return TokenView(
         rollouts=tuple(rollouts),
         config=config,
@@ -173,8 +176,7 @@ def build_view(
         entropy_source=entropy_source,
         advantage=None if advantages is None else np.concatenate(advantages),
         advantage_source=advantage_source,
-        malformed=tuple(is_malformed(*row) for row in about),
-        truncated=tuple(is_truncated(*row) for row in about),
+        terms=tuple(map(read_terms, labelers, rollouts, ids, masks, known)),
         stops=stops,
         start=int(np.flatnonzero(stops == progress)[0]),
         total_steps=total_steps,

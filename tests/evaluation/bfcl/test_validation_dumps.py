@@ -73,6 +73,7 @@ def test_answers_find_their_rows(source: BfclSource, tmp_path: Path, style: str)
         "text": WRONG,
         "calls": [{"name": "weather.get", "arguments": {"city": "Bergen"}}],
         "foreign": "",
+        "terms": {"tags_valid": True, "calls_parse": True, "unclosed": False, "cut_off": None},
         "valid": False,
         "error": "wrong_value",
         "logged": {"score": 1.0},

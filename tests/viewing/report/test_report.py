@@ -146,7 +146,7 @@ def test_table_before_and_after(tmp_path: Path) -> None:
     page = Page(write_report(write_run(tmp_path / "run", summary=summary)))
     assert page.table() == [
         ["Mean training reward", "0.25 (steps 1–4)", "0.65 (steps 5–8)", "+0.40"],
-        ["Valid format, held-out tasks", "42.0%", "97.0%", "+55.0 points"],
+        ["Format as asked, held-out tasks", "42.0%", "97.0%", "+55.0 points"],
         ["Right tool names, held-out tasks", "50.0%", "25.0%", "-25.0 points"],
         ["Exact calls, held-out tasks", "0.0%", "–", "–"],
     ]

@@ -154,14 +154,14 @@ def test_tables_give_the_mean_of_the_seeds() -> None:
     assert dict(facts(group)) == {"runs": "2", "preset": "paper", "seeds": "0, 1", "steps": "1"}
     (row,) = rows(group)
     assert (row.measure, row.before, row.after) == (
-        "Valid format, held-out tasks",
+        "Format as asked, held-out tasks",
         "60.0%",
         "80.0%",
     )
     table = dict(comparison([group, Group(name="one", runs=(run_of(1.0, seed=3),))]))
     assert table["Runs"] == ["2", "1"]
     assert table["Seeds"] == ["0, 1", "3"]
-    assert table["Valid format, held-out tasks"] == ["60.0% → 80.0%", "–"]
+    assert table["Format as asked, held-out tasks"] == ["60.0% → 80.0%", "–"]
 
 
 def test_report_of_several_runs(tmp_path: Path) -> None:

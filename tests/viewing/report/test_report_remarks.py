@@ -73,7 +73,7 @@ NOISY_LENGTH = {"response_length__mean": [100.0, 101.0]}
         ),
         pytest.param(
             RISING | {"reward__format_ok__mean": (0.8, 0.5)},
-            ["Fewer answers have a valid format"],
+            ["Fewer answers have the format asked for"],
             id="format falls",
         ),
         pytest.param(

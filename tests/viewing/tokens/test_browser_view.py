@@ -126,13 +126,17 @@ def test_the_slider_moves_weights_and_shades(opened: Opened) -> None:
 def test_search_filters_and_order(opened: Opened) -> None:
     page = opened.page
     assert opened.names() == ["1", "2", "3", "4"]
-    page.locator("#malformed").click()
-    assert opened.names() == ["2", "3"]
-    assert page.locator("#name").inner_text() == "a_1_0"  # the first that is left
-    page.locator("#truncated").click()
+    unclosed, unread = (
+        page.locator(f"[data-fault={term}]") for term in ("unclosed", "calls_parse")
+    )
+    unclosed.click()
     assert opened.names() == ["2"]
-    page.locator("#malformed").click()
-    page.locator("#truncated").click()
+    assert page.locator("#name").inner_text() == "a_1_0"  # the first that is left
+    unread.click()
+    assert opened.names() == []  # none has both
+    unclosed.click()
+    assert opened.names() == ["3"]
+    unread.click()
     page.locator("#lowest").click()
     assert opened.names() == ["2", "4", "3", "1"]  # rewards -3, -1, 1, 4
     page.locator("#lowest").click()

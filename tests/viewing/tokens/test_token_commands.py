@@ -180,7 +180,7 @@ def test_the_terminal_shows_what_the_page_does() -> None:
         assert re.search(
             rf" {name} +{weight:.3f} +{view.entropy[here][of_region].mean():.3f}", first
         )
-    assert "a_1_0  reward -3.00  malformed  truncated" in text
+    assert "a_1_0  reward -3.00  tags not valid  unclosed" in text
 
 
 def test_a_token_without_weight_has_no_colour(monkeypatch: pytest.MonkeyPatch) -> None:

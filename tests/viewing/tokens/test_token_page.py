@@ -64,7 +64,13 @@ def test_samples_keep_what_is_known(page: str) -> None:
     assert data["documents"][first["prompt"]] == "Weather?"
     assert data["documents"][last["truth"]] == visible_text(HOSTILE)
     assert data["samples"][1]["prompt"] == first["prompt"]  # shared, not repeated
-    assert [sample["malformed"] for sample in data["samples"]] == [False, True, True, False]
+    assert [sample["faults"] for sample in data["samples"]] == [
+        [],
+        ["tags_valid", "unclosed"],
+        ["calls_parse"],
+        [],
+    ]
+    assert "<span>tags valid 3 of 4</span><span>calls parse 3 of 4</span>" in page
 
 
 def test_hostile_text_stays_text(page: str) -> None:
@@ -127,7 +133,6 @@ def test_many_long_responses_stay_small() -> None:
         entropy=rng.random(num_rows * num_tokens, dtype=np.float32),
         advantage=rng.random(num_rows * num_tokens, dtype=np.float32),
         region_weights=rng.random((21, num_rows, 5), dtype=np.float32),
-        malformed=(False,) * num_rows,
-        truncated=(False,) * num_rows,
+        terms=view.terms[:1] * num_rows,
     )
     assert len(render_page(big, title="t", facts=[]).encode()) < 15e6

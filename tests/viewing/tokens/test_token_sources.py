@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from rest_verl.syntax import Terms
 from rest_verl.viewing.tokens.rollout import Rollout
 from rest_verl.viewing.tokens.sources import read_rollouts, read_texts
 
+TERMS = Terms(tags_valid=True, calls_parse=False, unclosed=False, cut_off=True)
 LINE = {"input": "Q", "output": "A", "gts": {"x": 1}, "score": -2.0, "step": 36, "uid": "u_1_0"}
 
 
@@ -25,14 +27,16 @@ def write_lines(path: Path, *lines: Any) -> Path:
 
 
 def test_a_line_of_verls(tmp_path: Path) -> None:
-    path = write_lines(tmp_path / "36.jsonl", {**LINE, "format_ok": 0.0}, b"\n")
+    path = write_lines(
+        tmp_path / "36.jsonl", {**LINE, "tags_valid": 1.0, "calls_parse": 0.0, "unclosed": 0}, b"\n"
+    )
     assert read_rollouts(path) == [
         Rollout(
             name="u_1_0",
             text="A",
             prompt="Q",
             score=-2.0,
-            format_ok=False,
+            terms=TERMS._replace(cut_off=None),
             ground_truth='{\n  "x": 1\n}',
             group="u",
             session="u_1",
@@ -44,7 +48,7 @@ def test_a_line_of_verls(tmp_path: Path) -> None:
 def test_without_a_key_the_prompt_is_the_group(tmp_path: Path) -> None:
     (rollout,) = read_rollouts(write_lines(tmp_path / "1.jsonl", {"input": "Q", "output": "A"}))
     assert (rollout.name, rollout.group) == ("line 1", "Q")
-    assert (rollout.score, rollout.format_ok, rollout.step) == (None, None, None)
+    assert (rollout.score, rollout.terms, rollout.step) == (None, None, None)
 
 
 def test_the_last_step_of_a_folder(tmp_path: Path) -> None:
@@ -150,7 +154,10 @@ def fields(num_tokens: int, score: float) -> dict[str, Any]:
         "session_id": 1,
         "global_steps": 4,
         "reward_model": {"ground_truth": "truth"},
-        "extra_fields": {"reward_extra_info": {"format_ok": np.float64(1)}, "turns": [np.ones(2)]},
+        "extra_fields": {
+            "reward_extra_info": {**TERMS.as_dict(), "cut_off": np.float64(1)},
+            "turns": [np.ones(2)],
+        },
     }
 
 
@@ -166,7 +173,7 @@ def assert_read(rollouts: list[Rollout]) -> None:
     assert first.response_mask.tolist() == [1, 1, 1]
     assert first.entropy.tolist() == [0.5, 0.5, 0.5]
     assert first.advantage is None
-    assert (first.score, first.format_ok, first.step) == (2.0, True, 4)
+    assert (first.score, first.terms, first.step) == (2.0, TERMS, 4)
     assert (first.ground_truth, first.group, first.session) == ("truth", "u", "u_1")
 
 

@@ -10,6 +10,7 @@ from rest_verl.algorithm.config import ReSTConfig
 from rest_verl.algorithm.regions import RegionLabeler
 from rest_verl.algorithm.vocabulary import Vocabulary
 from rest_verl.algorithm.weighting import token_weights
+from rest_verl.syntax import Terms
 from rest_verl.viewing.text import visible_text
 from rest_verl.viewing.tokens.command import VIEWED
 from rest_verl.viewing.tokens.rollout import Rollout
@@ -110,34 +111,32 @@ def test_text_comes_back_from_a_tokenizer(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "malformed", "truncated"),
+    ("text", "prompt", "faults"),
     [
-        (GOOD, False, False),
-        ("plain words", False, False),
-        ("<think> on", True, True),  # never closed
-        ("</think> off", False, False),  # the prompt may have opened it
-        ("</think></think>", True, False),
-        ("<tool_call>\n{}\n</tool_call>", True, False),  # no call in it
-        ('<tool_call>\n{"name": "f", "arg', True, True),
-        ("<response> so", True, True),
+        (GOOD, None, ()),
+        ("</think> off", None, ()),  # the prompt may have opened it
+        ("</think> off", "ask<think>\n", ()),  # and did
+        ("</think> off", "ask", ("tags_valid",)),  # and did not
+        ("<tool_call>\n{}\n</tool_call>", None, ("calls_parse",)),  # no call in it
+        ("<response> so", None, ("tags_valid", "unclosed")),
     ],
 )
-def test_faults_of_a_text(text: str, malformed: bool, truncated: bool) -> None:
-    view = build_view([rollout(text)], TOKENIZER, PAPER, entropy_of=entropy_of)
-    assert (view.malformed, view.truncated) == ((malformed,), (truncated,))
+def test_how_a_text_is_written(text: str, prompt: str | None, faults: tuple[str, ...]) -> None:
+    view = build_view([rollout(text, prompt=prompt)], TOKENIZER, PAPER, entropy_of=entropy_of)
+    assert view.terms[0].faults == faults
 
 
-@pytest.mark.parametrize(("format_ok", "malformed"), [(None, False), (True, False), (False, True)])
-def test_the_rewards_verdict_counts(format_ok: bool | None, malformed: bool) -> None:
-    view = build_view([rollout(GOOD, format_ok=format_ok)], TOKENIZER, PAPER, entropy_of=entropy_of)
-    assert view.malformed == (malformed,)
+def test_what_the_run_logged_comes_first() -> None:
+    logged = Terms(tags_valid=False, calls_parse=True, unclosed=False, cut_off=True)
+    view = build_view([rollout(GOOD, terms=logged)], TOKENIZER, PAPER, entropy_of=entropy_of)
+    assert view.terms == (logged,)
 
 
-def test_ids_without_an_end_of_turn_are_truncated() -> None:
+def test_ids_without_an_end_of_turn_are_cut_off() -> None:
     end = TOKENIZER.eos_token_id
     rows = [Rollout(name=str(ids), token_ids=np.array(ids)) for ids in ([5, end], [5, 6])]
     view = build_view(rows, TOKENIZER, PAPER, entropy_of=entropy_of)
-    assert view.truncated == (False, True)
+    assert [terms.cut_off for terms in view.terms] == [False, True]
 
 
 def test_advantages_come_from_the_scores_of_a_group() -> None:
