@@ -10,6 +10,8 @@ looked up by a name that the model wrote.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
+from rest_verl.environments.users import Talk
+
 
 class Verdict(NamedTuple):
     """What became of one user turn."""
@@ -60,6 +62,15 @@ class RewardsTurns(Protocol):
         """
 
 
+class HasTalk(Protocol):
+    """What an environment may have besides: a user who reacts to what the model says.
+
+    `user_message` is then asked for turn 0 only; what the user says later, the talk's user says.
+    """
+
+    talk: Talk
+
+
 EnvironmentClass = TypeVar("EnvironmentClass", bound=Callable[[dict[str, Any]], ToolEnvironment])
 
 _environments: dict[str, Callable[[dict[str, Any]], ToolEnvironment]] = {}
@@ -84,21 +95,35 @@ def register_environment(name: str) -> Callable[[EnvironmentClass], EnvironmentC
     return decorate
 
 
-def make_environment(name: str, task: Mapping[str, Any]) -> ToolEnvironment:
-    """A fresh environment for one rollout.
+def environment_class(name: str) -> Callable[[dict[str, Any]], ToolEnvironment]:
+    """The class that is registered under that name.
 
     Raises:
         ValueError: no environment of that name.
     """
     try:
-        cls = _environments[name]
+        return _environments[name]
     except KeyError:
         known = ", ".join(sorted(_environments)) or "none"
         raise ValueError(
             f"unknown environment {name!r}; registered: {known}. Name the module that registers it "
             "in VERL_USE_EXTERNAL_MODULES"
         ) from None
-    return cls(dict(task))
+
+
+def make_environment(name: str, task: Mapping[str, Any]) -> ToolEnvironment:
+    """A fresh environment for one rollout.
+
+    Raises:
+        ValueError: as `environment_class`.
+    """
+    return environment_class(name)(dict(task))
+
+
+def talk_of(environment: ToolEnvironment) -> Talk | None:
+    """The talk with a user who reacts; None: the environment says all the user's messages."""
+    talk = getattr(environment, "talk", None)
+    return talk if isinstance(talk, Talk) else None
 
 
 def verdict_reward(verdict: Verdict, call_share: float) -> float:

@@ -6,10 +6,14 @@ call is text. It is a call all the same where none is wanted, and worth a word w
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from rest_verl.syntax.base import Reading, Syntax, Tools
 from rest_verl.syntax.outline import Outline
-from rest_verl.syntax.regions import THINK
+from rest_verl.syntax.regions import ARGS, FORMAT, NAME, TEXT
 from rest_verl.syntax.registry import get_syntax, syntax_names
+
+_SAID = {FORMAT, NAME, ARGS, TEXT}
 
 
 def read_message(
@@ -33,13 +37,23 @@ def foreign_syntax(syntax: Syntax, data: bytes, *, think_is_open: bool | None = 
     others = [other for other in others if other.may_call(data)]
     if not others:
         return ""
-    said = _without_thoughts(syntax, data, think_is_open)
+    said = _parts(syntax, data, think_is_open, _SAID)
     return next((o.name for o in others if o.read(said, think_is_open=False).calls), "")
 
 
-def _without_thoughts(syntax: Syntax, data: bytes, think_is_open: bool | None) -> bytes:
+def words_of(syntax: Syntax, text: str, *, think_is_open: bool | None = None) -> str:
+    """What the message says in words, without the space around it: no thoughts, calls or tags."""
+    data = text.encode("utf-8", "surrogatepass")
+    said = _parts(syntax, data, think_is_open, {TEXT})
+    return said.decode("utf-8", "replace").strip()
+
+
+def _parts(
+    syntax: Syntax, data: bytes, think_is_open: bool | None, regions: Container[int]
+) -> bytes:
+    """The bytes of the message that lie in one of these regions."""
     outline = Outline()
     syntax.scan(data, 0, len(data), outline, think_is_open)
     ends = [*outline.starts[1:], len(data)]
     parts = zip(outline.starts, ends, outline.regions, strict=True)
-    return b"".join(data[start:end] for start, end, region in parts if region != THINK)
+    return b"".join(data[start:end] for start, end, region in parts if region in regions)

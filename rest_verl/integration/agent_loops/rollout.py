@@ -35,6 +35,8 @@ class Rollout:
     """Tokens of the response before the first one sampled in each turn."""
     turn_scores: list[float] = field(default_factory=list)
     """What each of them earned, where the environment says so."""
+    said: str = ""
+    """The model's last message in words; kept for a user who reacts to it."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Spent on `generate_sequences` and on `tool_calls`."""
     server: ServerRecord = field(default_factory=ServerRecord)

@@ -26,7 +26,7 @@ from verl.tools.schemas import OpenAIFunctionToolSchema
 from verl.utils.profiler import simple_timer
 from verl.utils.rollout_trace import rollout_trace_op
 
-from rest_verl.environments.base import dense_score
+from rest_verl.environments.base import dense_score, talk_of
 from rest_verl.environments.conversation import Conversation
 from rest_verl.environments.execution import run_call
 from rest_verl.environments.observations import (
@@ -51,6 +51,7 @@ from rest_verl.integration.agent_loops.turns import turn_fields, turn_scores
 from rest_verl.integration.message_reader import MessageReader
 from rest_verl.integration.run_syntax import row_readers
 from rest_verl.prompts.tools import describe_tools
+from rest_verl.syntax.reading import words_of
 
 _Answers = list[tuple[Call, Observation]]
 
@@ -105,9 +106,12 @@ class ToolEnvironmentLoop(AgentLoopBase):
         row = Row.from_extra_info(columns.get("extra_info"))
         environment = row.make_environment(self.options.task)
         with row.in_environment("user_message(0)"):
-            if environment.user_message(0) is None:
+            message = environment.user_message(0)
+            if message is None:
                 raise ValueError("the task has no first user message")
             offered = {tool["function"]["name"] for tool in environment.tools}
+        if talk := talk_of(environment):
+            talk.add("user", message)
         conversation = await asyncio.to_thread(
             Conversation,
             self.continuous_token_builder,
@@ -166,21 +170,37 @@ class ToolEnvironmentLoop(AgentLoopBase):
 
     async def _next_turn(self, rollout: Rollout) -> bool:
         """Ends the turn and appends the next user message; False if there is none to answer."""
+        talk = talk_of(rollout.environment)
+        if talk:
+            talk.add("model", rollout.said)
         self._end_turn(rollout)
-        turn = rollout.tally.turns
+        turn, is_last = rollout.tally.turns, rollout.tally.turns == self.options.max_turns
+        if talk and is_last:  # whether such a user is done, only an answer would tell
+            rollout.tally.limit = "turns"
+            return False
         with rollout.row.in_environment(f"user_message({turn})"):
-            message = rollout.environment.user_message(turn)
+            message = await self.user_message(rollout)
             tools = rollout.environment.tools
         if message is None:
             return False
-        if turn == self.options.max_turns:
+        if is_last:
             rollout.tally.limit = "turns"
             return False
         new = [tool for tool in tools if tool["function"]["name"] not in rollout.offered]
-        if new:
-            rollout.offered.update(tool["function"]["name"] for tool in new)
-            message = f"{describe_tools(new, rollout.row.style)}\n{message}"
-        return await self._extend(rollout, lambda: [{"role": "user", "content": message}])
+        shown = f"{describe_tools(new, rollout.row.style)}\n{message}" if new else message
+        rollout.offered.update(tool["function"]["name"] for tool in new)
+        if not await self._extend(rollout, lambda: [{"role": "user", "content": shown}]):
+            return False
+        if talk:
+            talk.add("user", message)
+        return True
+
+    async def user_message(self, rollout: Rollout) -> str | None:
+        """What the user says after a turn that has ended; None: nothing more."""
+        talk = talk_of(rollout.environment)
+        if talk is None:
+            return rollout.environment.user_message(rollout.tally.turns)
+        return await talk.next_message()
 
     async def _generate(self, rollout: Rollout) -> Asked | None:
         """Samples an assistant message and reads its calls; None if it was cut off."""
@@ -201,6 +221,9 @@ class ToolEnvironmentLoop(AgentLoopBase):
         text = rollout.messages.text(token_ids)
         log_probs = output.log_probs or None
         conversation.add_sampled(token_ids, log_probs and log_probs[:room], text)
+        if talk_of(rollout.environment):
+            is_open = rollout.messages.think_is_open(prompt_ids)
+            rollout.said = words_of(rollout.messages.syntax, text, think_is_open=is_open)
         is_aborted = output.stop_reason in ("aborted", "abort")
         if not is_ended and (is_aborted or not 0 < len(token_ids) < max_tokens):
             return None
