@@ -180,15 +180,14 @@ class ToolEnvironmentLoop(AgentLoopBase):
             return False
         with rollout.row.in_environment(f"user_message({turn})"):
             message = await self.user_message(rollout)
-            tools = rollout.environment.tools
+            shown = f"{self.new_tools(rollout)}{message}"
+            names = [tool["function"]["name"] for tool in rollout.environment.tools]
         if message is None:
             return False
         if is_last:
             rollout.tally.limit = "turns"
             return False
-        new = [tool for tool in tools if tool["function"]["name"] not in rollout.offered]
-        shown = f"{describe_tools(new, rollout.row.style)}\n{message}" if new else message
-        rollout.offered.update(tool["function"]["name"] for tool in new)
+        rollout.offered.update(names)
         if not await self._extend(rollout, lambda: [{"role": "user", "content": shown}]):
             return False
         if talk:
@@ -201,6 +200,12 @@ class ToolEnvironmentLoop(AgentLoopBase):
         if talk is None:
             return rollout.environment.user_message(rollout.tally.turns)
         return await talk.next_message()
+
+    def new_tools(self, rollout: Rollout) -> str:
+        """What stands before a user message where tools have appeared since the last; else ""."""
+        tools = rollout.environment.tools
+        new = [tool for tool in tools if tool["function"]["name"] not in rollout.offered]
+        return f"{describe_tools(new, rollout.row.style)}\n" if new else ""
 
     async def _generate(self, rollout: Rollout) -> Asked | None:
         """Samples an assistant message and reads its calls; None if it was cut off."""
