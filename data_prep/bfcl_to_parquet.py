@@ -12,6 +12,7 @@ conversation in the multi-turn categories. A multi-turn row whose own answer doe
 maximum is left out and named in the manifest.
 """
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +33,7 @@ from rest_verl.data.bfcl_replay import replay_category
 from rest_verl.data.model_prompts import counts_by_category, leave_out_long
 from rest_verl.data.parquet import BFCL_EXTRA_INFO, ENVIRONMENT_EXTRA_INFO, write_dataset
 from rest_verl.integration.data_model import load_data_model
+from rest_verl.options.lists import split_commas, with_commas
 
 
 def main(
@@ -43,7 +45,7 @@ def main(
     categories: Annotated[
         list[str] | None,
         typer.Option(
-            help="Separated by commas, or repeated; multi_turn for all multi-turn ones. "
+            help="Separated by spaces or commas; multi_turn for all multi-turn ones. "
             "Default: all single-turn ones."
         ),
     ] = None,
@@ -67,7 +69,7 @@ def main(
     try:
         asks = load_data_model(model, prompt_style, max_prompt_length)
         source = BfclSource.open(data_dir)
-        asked = [name.strip() for option in categories or [] for name in option.split(",")]
+        asked = [name for option in categories or [] for name in split_commas(option)]
         chosen = source.select(asked)
         rows: list[BfclRow | MultiTurnRow] = []
         left_out: dict[str, str] = {}
@@ -134,4 +136,5 @@ def main(
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = with_commas(sys.argv[1:], "--categories")
     typer.run(main)

@@ -20,6 +20,7 @@ train and validation, nor are dialogues that open with the same question.
 """
 
 import hashlib
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -43,6 +44,7 @@ from rest_verl.data.chats import LAYOUTS, Sifted, read_chats, refusal_table, ref
 from rest_verl.data.model_prompts import counts_by_category, leave_out_long
 from rest_verl.data.parquet import BFCL_EXTRA_INFO, write_dataset
 from rest_verl.integration.data_model import load_data_model
+from rest_verl.options.lists import split_commas, with_commas
 
 REFUSED = "refused.jsonl"
 
@@ -52,7 +54,7 @@ def main(
     bfcl: Annotated[
         list[str] | None,
         typer.Option(
-            help="Multi-turn categories, separated by commas or repeated; multi_turn for all."
+            help="Multi-turn categories, separated by spaces or commas; multi_turn for all."
         ),
     ] = None,
     data_dir: Annotated[
@@ -129,7 +131,7 @@ def main(
             }
             _check_share(sifted, max_bad)
         else:
-            asked = [name.strip() for option in bfcl or [] for name in option.split(",")]
+            asked = [name for option in bfcl or [] for name in split_commas(option)]
             dialogues, left_out, source = _from_bfcl(asked, data_dir, calls_per_step)
             kept = [(dialogue, list(split(dialogue))) for dialogue in dialogues]
         held_out = validation_keys((d.split_key for d, _ in kept), val_fraction, seed)
@@ -232,4 +234,5 @@ def _from_bfcl(
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = with_commas(sys.argv[1:], "--bfcl")
     typer.run(main)

@@ -3,11 +3,13 @@
 import json
 import logging
 import sys
+from importlib import import_module
 
 import pytest
 
-from rest_verl.cli import main
-from rest_verl.integration import chosen_platform, doctor
+import rest_verl
+from rest_verl.cli import command_parser, main
+from rest_verl.integration import doctor
 from rest_verl.integration.doctor import Finding
 
 
@@ -17,26 +19,33 @@ def logging_as_before():
     logging.disable(logging.NOTSET)
 
 
-@pytest.mark.parametrize(("ok", "code"), [(True, 0), (False, 1)])
-def test_doctor(monkeypatch, capsys, ok, code):
-    finding = Finding(name="verl", ok=ok, detail="0.9.1", mend="install it")
-    monkeypatch.setattr(doctor, "examine", lambda: [finding])
-    monkeypatch.setattr(chosen_platform, "choose_platform", lambda: False)
+@pytest.mark.parametrize(
+    ("ok", "is_needed", "code"), [(True, True, 0), (False, True, 1), (False, False, 0)]
+)
+def test_doctor(monkeypatch, capsys, ok, is_needed, code):
+    finding = Finding(name="verl", ok=ok, detail="0.9.1", mend="install it", is_needed=is_needed)
+    monkeypatch.setattr(doctor, "examine", lambda model: [finding])
     assert main(["doctor"]) == code
-    assert capsys.readouterr().out == doctor.report([finding]) + "\n"
-    monkeypatch.setattr(chosen_platform, "choose_platform", lambda: True)
-    assert main(["doctor"]) == code
-    assert capsys.readouterr().out.endswith("with VERL_PLATFORM=cpu\n")
+    assert capsys.readouterr().out == f"{finding}\n{doctor.verdict([finding])}\n"
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"rest-verl {rest_verl.__version__}\n"
 
 
 def test_report(tmp_path, capsys):
     records = [{"step": step, "reward/total/mean": 0.1 * step} for step in range(3)]
     lines = [json.dumps(record) for record in records]
     (tmp_path / "metrics.jsonl").write_text("\n".join(lines) + "\n")
-    output = tmp_path / "page.html"
+    output = tmp_path / "new" / "page.html"
     assert main(["report", str(tmp_path), "--output", str(output)]) == 0
     assert capsys.readouterr().out.strip() == str(output)
     assert output.read_text().lower().startswith("<!doctype html>")
+    assert main(["report", str(tmp_path), "--output", str(tmp_path)]) == 1
+    assert "is a folder; name the HTML file" in capsys.readouterr().err
 
 
 def test_a_users_error_is_one_line(tmp_path, capsys):
@@ -53,6 +62,51 @@ def test_a_missing_package_is_named(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "rest_verl.viewing.report.write", None)
     assert main(["report", str(tmp_path)]) == 1
     assert "needs the package rest_verl.viewing.report.write" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "verl", None)
+    monkeypatch.setattr(doctor, "examine", lambda model: import_module("verl"))
+    assert main(["doctor"]) == 1
+    assert "pip install -e '.[gpu]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("repotr", "'repotr' is unknown; did you mean report? known: doctor, report, view"),
+        ("dryrun", "did you mean dry-run?"),
+        ("evaluate api_bank", "did you mean api-bank?"),
+        ("view --preset papr", "did you mean paper?"),
+        ("gradients --presets paper,offical", "did you mean official?"),
+        ("replay-step x --preset statik", "did you mean static?"),
+        ("evaluate bfcl --mode tool", "did you mean tools?"),
+    ],
+)
+def test_a_misspelt_name_is_answered_with_the_nearest(command, message, capsys):
+    with pytest.raises(SystemExit):
+        main(command.split())
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "items"),
+    [
+        ("evaluate bfcl", "--categories", ["simple_python", "multiple"]),
+        ("gradients --model m --prompts p --output o", "--presets", ["paper", "static"]),
+        ("gradients --model m --prompts p --output o", "--progress", ["0", "0.5"]),
+        ("rescore r", "--reward", ["toolrl", "correctness_max=2"]),
+        ("rescore r --reward toolrl", "--tool-env", ["reward=dense", "parser=hermes"]),
+        ("rescore r --reward toolrl", "--data", ["a.parquet", "b.parquet"]),
+        ("replay-step r --model m", "--rest", ["w_max=1.5", "w_min=0.5"]),
+        ("replay-step r --model m", "--data", ["a.parquet", "b.parquet"]),
+        ("view --model m", "--text", ["a.txt", "b.txt"]),
+        ("report", "", ["a=runs/1", "b=runs/2"]),
+    ],
+)
+def test_every_list_takes_spaces_and_commas(command, option, items):
+    asked = [*command.split(), *([option] if option else [])]
+    ways = [items, [",".join(items)], [f"{items[0]},", items[1]]]
+    found = [vars(command_parser().parse_args([*asked, *way])) for way in ways]
+    assert found[0] == found[1] == found[2]
+    assert len(found[0][option.strip("-").replace("-", "_") or "runs"]) == 2
 
 
 @pytest.mark.parametrize("arguments", [[], ["unknown"], ["report"]])

@@ -1,6 +1,5 @@
 """Every command of the documentation is accounted for, and run or composed where that is quick."""
 
-import argparse
 import json
 import os
 import re
@@ -16,13 +15,7 @@ from docs_commands import TABLE, Kind, how
 from docs_pages import ROOT, Command, blocks, commands, words
 
 from rest_verl import cli
-from rest_verl.evaluation.commands import add_evaluate
 from rest_verl.integration.dry_run import check_ours, compose_config
-from rest_verl.study.gradients.command import add_gradients
-from rest_verl.study.replay.command import add_replay_step
-from rest_verl.study.rescore.command import add_rescore
-from rest_verl.viewing.report.command import add_report
-from rest_verl.viewing.tokens.command import add_view
 
 COMMANDS = list({command.text: command for command in commands()}.values())
 YOURS = "algorithm.adv_estimator=grpo actor_rollout_ref.model.path=models/mine data.seed=1"
@@ -67,18 +60,7 @@ def test_the_named_test_and_the_options_are_there(command: Command) -> None:
         script += (ROOT / "rest_verl" / "planning" / "gpus.py").read_text()
         assert [name for name in variables if not re.search(rf"\b{name}\b", script)] == []
     if Path(arguments[0]).name == "rest-verl" and arguments[1] != "doctor":
-        parser = argparse.ArgumentParser(exit_on_error=False)
-        sub_commands = parser.add_subparsers()
-        for add in (
-            add_report,
-            add_view,
-            add_evaluate,
-            add_gradients,
-            add_rescore,
-            add_replay_step,
-        ):
-            add(sub_commands)
-        parser.parse_args(arguments[1:])  # stops at an option that is not there
+        cli.command_parser().parse_args(arguments[1:])  # stops at an option that is not there
 
 
 @each(Kind.COMPOSE)

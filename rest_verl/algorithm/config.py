@@ -6,7 +6,6 @@ name are in `rest_verl.algorithm.presets`.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -14,6 +13,7 @@ from numbers import Real
 from typing import Any, Literal, get_args
 
 from rest_verl.algorithm.presets import PRESETS
+from rest_verl.options.names import did_you_mean, is_unknown
 
 Scope = Literal["batch", "sequence", "token"]
 EntropyRule = Literal["score_norm", "inverse", "top"]
@@ -217,6 +217,22 @@ class ReSTConfig:
         return cls(**_preset_values(name))
 
     @classmethod
+    def of(cls, config: ReSTConfig | str) -> ReSTConfig:
+        """The configuration itself, or the preset of that name.
+
+        Raises:
+            ValueError: neither of them, or no such preset.
+        """
+        if isinstance(config, cls):
+            return config
+        if isinstance(config, str):
+            return cls.preset(config)
+        raise ValueError(
+            'config must be a preset\'s name, as in config="paper", or a ReSTConfig, as of '
+            f'ReSTConfig.from_options({{"preset": "paper", "w_max": 1.5}}); got {config!r}'
+        )
+
+    @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> ReSTConfig:
         """The configuration that the options `algorithm.rest.*` describe.
 
@@ -241,7 +257,7 @@ def refuse_unknown_options(names: Iterable[object]) -> None:
         if name not in known:
             raise ValueError(
                 f"unknown option algorithm.rest.{name}; "
-                f"{_nearest(str(name), known, 'algorithm.rest.')}"
+                f"{did_you_mean(name, known, 'algorithm.rest.')}"
                 f"known: {', '.join(known)}; remove or correct it"
             )
 
@@ -267,12 +283,5 @@ _NUMBERS = (
 
 def _preset_values(name: object) -> Mapping[str, Any]:
     if not isinstance(name, str) or name not in PRESETS:
-        raise ValueError(
-            f"preset {name!r} is unknown; {_nearest(str(name), PRESETS)}known: {', '.join(PRESETS)}"
-        )
+        raise ValueError(f"preset {is_unknown(name, PRESETS)}")
     return PRESETS[name].values
-
-
-def _nearest(word: str, known: Iterable[str], prefix: str = "") -> str:
-    match = difflib.get_close_matches(word, list(known), n=1)
-    return f"did you mean {prefix}{match[0]}? " if match else ""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from rest_verl.algorithm.config import ReSTConfig
+from rest_verl.algorithm.ragged import refuse_ragged
 from rest_verl.algorithm.sums import NUM_REGIONS
 
 # Shape letters: B responses, T response tokens.
@@ -19,6 +20,8 @@ def checked_batch(
     regions: Tensor | np.ndarray, entropy: Tensor | np.ndarray | None, config: ReSTConfig
 ) -> tuple[Tensor, Tensor | None]:
     """Both inputs as tensors on one device, of the same (B, T) shape."""
+    refuse_ragged("regions", regions)
+    refuse_ragged("entropy", entropy)
     entropy_BT = None if entropy is None else torch.as_tensor(entropy)
     region_BT = torch.as_tensor(regions, device=None if entropy_BT is None else entropy_BT.device)
     if region_BT.ndim != 2 or region_BT.is_floating_point():

@@ -33,7 +33,7 @@ def rest_policy_loss(
     entropy: Tensor | np.ndarray | None = None,
     progress: PerRow | None = None,
     step: PerRow | None = None,
-    config: ReSTConfig | None = None,
+    config: ReSTConfig | str = "paper",
     clip_ratio_low: float = 0.2,
     clip_ratio_high: float = 0.2,
     clip_ratio_c: float = 3.0,
@@ -48,8 +48,7 @@ def rest_policy_loss(
         response_mask: 1 or True where the policy sampled the token, (B, T).
         weights: Token weights, (B, T); or else `regions`.
         regions: `Region` of each token, (B, T); labels of masked tokens are not read.
-        entropy, progress, step, config: As for `token_weights`; `config` defaults to the preset
-            `paper`.
+        entropy, progress, step, config: As for `token_weights`.
         clip_ratio_low: The ratio is clipped below at 1 - this.
         clip_ratio_high: The ratio is clipped above at 1 + this.
         clip_ratio_c: Dual clip: bound of ratio times |advantage| where the advantage is negative,
@@ -76,7 +75,7 @@ def rest_policy_loss(
             _masked_regions(regions, response_mask),
             entropy,
             progress,
-            config=config or ReSTConfig(),
+            config=config,
             step=step,
         )
 

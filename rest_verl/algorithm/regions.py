@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rest_verl.algorithm.ragged import refuse_ragged
 from rest_verl.algorithm.vocabulary import Vocabulary
 from rest_verl.syntax import Outline, Region, Syntax, get_syntax
 from rest_verl.syntax.regions import FORMAT, TEXT
@@ -141,7 +142,10 @@ class RegionLabeler:
         """
         ids_BT = _integers(responses)
         if ids_BT.ndim != 2:
-            raise ValueError(f"responses must have two axes, got shape {ids_BT.shape}")
+            raise ValueError(
+                f"responses must have two axes, got shape {ids_BT.shape}; of a single response "
+                "call label(token_ids)"
+            )
         mask_BT = np.ones(ids_BT.shape, bool) if response_mask is None else _nonzero(response_mask)
         if mask_BT.shape != ids_BT.shape:
             raise ValueError(
@@ -331,6 +335,7 @@ def _majority(token: int, offset: np.ndarray, start_S: np.ndarray, region_S: np.
 
 def _integers(ids: Any) -> np.ndarray:
     """Token ids as a numpy array; a tensor on a CPU is not copied."""
+    refuse_ragged("token ids", ids)
     ids = ids.detach().cpu().numpy() if hasattr(ids, "detach") else np.asarray(ids)
     if ids.size and not np.issubdtype(ids.dtype, np.integer):
         raise ValueError(f"token ids must be integers, got {ids.dtype}")
@@ -339,4 +344,5 @@ def _integers(ids: Any) -> np.ndarray:
 
 def _nonzero(mask: Any) -> np.ndarray:
     """Mask as a bool numpy array; a tensor may have any dtype, bfloat16 included."""
+    refuse_ragged("response_mask", mask)
     return (mask != 0).cpu().numpy() if hasattr(mask, "detach") else np.asarray(mask) != 0

@@ -39,7 +39,7 @@ def token_weights(
     entropy: Tensor | np.ndarray | None = None,
     progress: PerRow | None = None,
     *,
-    config: ReSTConfig,
+    config: ReSTConfig | str,
     step: PerRow | None = None,
     memory: EntropyMemory | None = None,
     turns: Tensor | np.ndarray | None = None,
@@ -54,7 +54,7 @@ def token_weights(
             where `config.needs_entropy` is false.
         progress: Training progress, in [0, 1]; one number, or (B,) where policies of several steps
             sampled the rows. May be None where `config` has no curriculum or counts in steps.
-        config: The preset or configuration.
+        config: A configuration, or a preset's name, such as `paper`.
         step: Training step, not negative; one number or (B,); needed where `config.clock` is
             `step`.
         memory: Region entropies of the steps before, brought up to date here; needed where
@@ -74,10 +74,11 @@ def token_weights(
         train); `rest/progress` (mean over rows with labelled tokens).
 
     Raises:
-        ValueError: Shapes differ, a label is no region, an entropy at a labelled token is not
-            finite, a labelled token is in no turn, or what `config` needs is missing or out of
-            range.
+        ValueError: No such preset, shapes differ, a label is no region, an entropy at a labelled
+            token is not finite, a labelled token is in no turn, or what `config` needs is missing
+            or out of range.
     """
+    config = ReSTConfig.of(config)
     region_BT, entropy_BT = checked_batch(regions, entropy, config)
     turn_BT = checked_turns(turns, region_BT, config)
     progress, step = per_row("progress", progress, region_BT), per_row("step", step, region_BT)

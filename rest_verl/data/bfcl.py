@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rest_verl.files.json_lines import read_by_id
+from rest_verl.options.names import did_you_mean
 
 Expect = Literal["calls", "no_call", "any_call"]
 """What a right answer holds: given calls, no call at all, or at least one call of any kind."""
@@ -131,9 +132,10 @@ class BfclSource:
         known = (*single_turn, *MULTI_TURN_CATEGORIES)
         for category in categories:
             if category not in (*known, MULTI_TURN):
+                hint = did_you_mean(category, (*known, MULTI_TURN))
                 raise ValueError(
-                    f"unknown category {category!r}; BFCL {self.version} has {', '.join(known)}, "
-                    f"and {MULTI_TURN} stands for the last four"
+                    f"unknown category {category!r}; {hint}BFCL {self.version} has "
+                    f"{', '.join(known)}, and {MULTI_TURN} stands for the last four"
                 )
         asked = set(categories)
         if not categories:
@@ -264,6 +266,9 @@ def _calls(where: str, record: dict[str, Any]) -> list[dict[str, Any]]:
         if not isinstance(parameters, dict) or not all(
             isinstance(allowed, list) for allowed in parameters.values()
         ):
-            raise ValueError(f"{where}: each parameter of {name} needs a list of allowed values")
+            raise ValueError(
+                f"{where}: each parameter of {name} needs a list of allowed values, such as "
+                '{"city": ["Oslo", "Oslo, Norway"]}'
+            )
         calls.append({"name": name, "parameters": parameters})
     return calls

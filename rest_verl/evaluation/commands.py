@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import logging
 import warnings
 from pathlib import Path
 from typing import Any
+
+from rest_verl.options.lists import Listed
+from rest_verl.options.values import json_object, positive_int
 
 _DESCRIPTION = "how good a model's tool calls are, and whether a difference is noise"
 
@@ -22,7 +24,7 @@ def add_evaluate(commands: Any) -> None:
     _add_generation(bfcl, is_required=False)
     bfcl.add_argument(
         "--categories",
-        nargs="+",
+        action=Listed,
         default=[],
         metavar="NAME",
         help="of categories, or single_turn (default), multi_turn, all",
@@ -69,17 +71,17 @@ def _add_generation(command: argparse.ArgumentParser, *, is_required: bool) -> N
     add = command.add_argument
     add("--model", type=Path, required=is_required, help="Hugging Face folder or global_step_*")
     add("--output", type=Path, required=is_required, help="folder for the results; goes on there")
-    add("--limit", type=_positive, metavar="N", help="only the first N rows of each category")
-    add("--samples", type=_positive, default=1, metavar="K", help="answers for each row")
+    add("--limit", type=positive_int, metavar="N", help="only the first N rows of each category")
+    add("--samples", type=positive_int, default=1, metavar="K", help="answers for each row")
     add("--seed", type=int, default=0)
     add("--temperature", type=float, help="default: 0 for one sample, 1 for several")
-    add("--max-tokens", type=_positive, default=4096, help="of one message (default: 4096)")
-    add("--max-model-len", type=_positive, help="of a conversation (default: the model's own)")
-    add("--tensor-parallel-size", type=_positive, default=1, help="GPUs that share each layer")
-    add("--data-parallel-size", type=_positive, default=1, help="copies of the model")
+    add("--max-tokens", type=positive_int, default=4096, help="of one message (default: 4096)")
+    add("--max-model-len", type=positive_int, help="of a conversation (default: the model's own)")
+    add("--tensor-parallel-size", type=positive_int, default=1, help="GPUs that share each layer")
+    add("--data-parallel-size", type=positive_int, default=1, help="copies of the model")
     add(
         "--chat-template-kwargs",
-        type=_object,
+        type=json_object,
         default={},
         metavar="JSON",
         help="""such as '{"enable_thinking": false}'""",
@@ -240,19 +242,3 @@ def _generation_options(arguments: argparse.Namespace) -> Any:
         data_parallel_size=arguments.data_parallel_size,
         chat_template_kwargs=arguments.chat_template_kwargs,
     )
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text}")
-    return int(text)
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"must be a JSON object, got {text}")
-    return value

@@ -5,52 +5,76 @@ verl swallows a plugin that fails to import, so nothing short of looking tells w
 
 import importlib.metadata
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rest_verl.integration.chosen_platform import runs_on_cpu
+from rest_verl.integration.chosen_platform import choose_platform, runs_on_cpu
+from rest_verl.integration.names import INSTALL_VERL
 from rest_verl.integration.registries import registrations
 from rest_verl.integration.template_syntax import NoSyntax, template_syntax
 from rest_verl.integration.when_imported import FAILURES
 
-PACKAGES = ("verl", "torch", "vllm", "transformers", "ray", "tensordict", "TransferQueue")
+RUN_PACKAGES = ("verl", "vllm", "ray", "tensordict", "TransferQueue")
+"""What a training run needs besides; they come with verl."""
+OWN_PACKAGES = (
+    *("torch", "transformers", "numpy", "jinja2", "jsonschema", "matplotlib", "pyarrow", "rich"),
+    *("scipy", "tqdm", "typer"),
+)
+"""What the commands need: the requirements of setup.cfg."""
 VERL_VERSION = "0.9.1"
-INSTALL = "install rest_verl here: pip install -e . (CPU: bash run_scripts/setup_cpu.sh)"
-
-PACKAGES_MEND = "CPU: run_scripts/setup_cpu.sh; GPU: pip install 'rest-verl[gpu]'"
+BFCL = "bfcl-eval"
+INSTALL = "in a clone of rest_verl: pip install -e . (without a GPU: bash run_scripts/setup_cpu.sh)"
+_WIDTH = 30  # of the names
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One line of the doctor's report."""
+    """One line of the doctor's report, and a second with the mend where it is not ok."""
 
     name: str
     ok: bool
     detail: str
     mend: str = ""
+    is_needed: bool = True
+    """False: only some commands want it, and all is well without it."""
+
+    @property
+    def is_missing(self) -> bool:
+        return self.is_needed and not self.ok
+
+    def __str__(self) -> str:
+        mark = "ok" if self.ok else "MISSING" if self.is_needed else "absent"
+        line = f"{mark:<9}{self.name:<{_WIDTH}}  {self.detail}"
+        return line if self.ok else f"{line}\n{'':{_WIDTH + 11}}→ {self.mend}"
 
 
 def check_packages() -> Iterator[Finding]:
-    """The versions of what a run needs; only verl's version is required exactly."""
-    for package in PACKAGES:
-        try:
-            version = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            yield Finding(
-                name=package,
-                ok=False,
-                detail="not installed",
-                mend=PACKAGES_MEND,
-            )
-            continue
-        wrong = package == "verl" and version != VERL_VERSION
-        yield Finding(
-            name=package,
-            ok=not wrong,
-            detail=version,
-            mend=f"rest_verl is written for verl {VERL_VERSION}: pip install verl=={VERL_VERSION}",
-        )
+    """The versions of what is needed; only verl's version is required exactly."""
+    wanted = f"rest_verl is written for verl {VERL_VERSION}: pip install verl=={VERL_VERSION}"
+    for package in RUN_PACKAGES + OWN_PACKAGES:
+        version = _version(package)
+        mend = INSTALL if package in OWN_PACKAGES else INSTALL_VERL
+        if package == "verl" and version not in (None, VERL_VERSION):
+            yield Finding(name=package, ok=False, detail=str(version), mend=wanted)
+        else:
+            detail = version or "not installed"
+            yield Finding(name=package, ok=version is not None, detail=detail, mend=mend)
+    version = _version(BFCL)
+    yield Finding(
+        name=BFCL,
+        ok=version is not None,
+        detail=version or "not installed: BFCL's data, environments and evaluation want it",
+        mend=f"pip install --no-deps {BFCL}==2026.3.23",
+        is_needed=False,
+    )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def check_plugin() -> Finding:
@@ -82,7 +106,7 @@ def check_registries() -> Iterator[Finding]:
         yield Finding(name=name, ok=present, detail=detail, mend=INSTALL)
 
 
-def check_platform() -> Finding:
+def check_platform(*, is_chosen_here: bool = False) -> Finding:
     """An accelerator that verl knows, or the platform `cpu` chosen and registered."""
     import torch
     from verl.plugin.platform.platform_manager import PlatformRegistry
@@ -90,6 +114,8 @@ def check_platform() -> Finding:
     if runs_on_cpu():
         present = PlatformRegistry.get("cpu") is not None
         detail = "cpu registered" if present else "cpu not in verl's registry"
+        if is_chosen_here:
+            detail += "; no accelerator here: looked at as the CPU scripts run"
         return Finding(name="platform", ok=present, detail=detail, mend=INSTALL)
     found = os.environ.get("VERL_PLATFORM") or ("cuda" if torch.cuda.is_available() else "")
     mend = "without an accelerator: export VERL_PLATFORM=cpu"
@@ -129,29 +155,36 @@ def check_model(model: Path) -> Finding:
     return Finding(name=name, ok=True, detail=f"syntax {syntax.name}, as its chat template writes")
 
 
-def examine() -> list[Finding]:
-    """Every finding for the current environment."""
-    findings = list(check_packages())
-    if not next(finding.ok for finding in findings if finding.name == "verl"):
-        return findings
+def examine(model: Path | None = None) -> Iterator[Finding]:
+    """Every finding for the current environment, each as soon as it is known.
+
+    Args:
+        model: a model's folder, to be looked at as well.
+    """
+    has_verl = True
+    for finding in check_packages():
+        has_verl &= finding.name != "verl" or finding.ok
+        yield finding
+    if has_verl:
+        yield from _examine_verl()
+    if model is not None:
+        yield check_model(model)
+
+
+def _examine_verl() -> Iterator[Finding]:
     try:
-        # First, as verl left them: check_plugin's own import would fill them.
-        registered = [*check_registries(), check_platform()]
-        return [*findings, check_plugin(), *registered, check_hydra_group()]
+        chose_cpu = choose_platform()
+        # Before the plugin, as verl left them: check_plugin's own import would fill them.
+        yield from check_registries()
+        yield check_platform(is_chosen_here=chose_cpu)
+        yield check_plugin()
+        yield check_hydra_group()
     except ImportError as error:
         detail = f"import failed: {error}"
-        return [*findings, Finding(name="verl", ok=False, detail=detail, mend=PACKAGES_MEND)]
+        yield Finding(name="verl", ok=False, detail=detail, mend=INSTALL_VERL)
 
 
-def report(findings: list[Finding]) -> str:
-    """The findings as lines of text, each failing one with its mend."""
-    width = max(len(finding.name) for finding in findings)
-    lines = []
-    for finding in findings:
-        mark = "ok     " if finding.ok else "MISSING"
-        lines.append(f"{mark}  {finding.name:<{width}}  {finding.detail}")
-        if not finding.ok:
-            lines.append(f"{'':{width + 11}}→ {finding.mend}")
-    wrong = sum(not finding.ok for finding in findings)
-    lines.append("all present" if not wrong else f"{wrong} of {len(findings)} missing")
-    return "\n".join(lines)
+def verdict(findings: Sequence[Finding]) -> str:
+    """The last line of the report."""
+    missing = sum(finding.is_missing for finding in findings)
+    return f"{missing} of {len(findings)} missing" if missing else "all present"

@@ -21,6 +21,7 @@ from rest_verl.syntax.json_values import decode_json
 
 FORMATS = ("toolrl", "chat_template")
 EXPECTATIONS = ("calls", "no_call", "any_call")
+_CALL = '{"name": "f", "parameters": {"city": ["Oslo"]}}'
 MAX_NESTING = 100
 """Deepest nesting of values in a ground truth: comparing recurses as deep, but no deeper, however
 deep the answer is."""
@@ -59,7 +60,10 @@ def parse_ground_truth(text: str) -> GroundTruth:
         ValueError: saying what is wrong with it, with its beginning.
     """
     if not isinstance(text, str):
-        raise ValueError(f"malformed ground truth: it must be a string: {repr(text)[:80]}")
+        raise ValueError(
+            "malformed ground truth: it must be a string (json.dumps makes one of an object): "
+            f"{repr(text)[:80]}"
+        )
     return _parse(text)
 
 
@@ -97,14 +101,18 @@ def _from_json(text: str) -> GroundTruth:
     except (ValueError, RecursionError) as error:
         _refuse(text, f"it is not JSON ({error})")
     if end < len(text) or record.keys() != {"format", "expect", "calls"}:
-        _refuse(text, "it must be one object with the keys format, expect and calls")
+        _refuse(
+            text,
+            "it must be one object with the keys format, expect and calls, as in "
+            '{"format": "toolrl", "expect": "no_call", "calls": []}',
+        )
     _check_nesting(text, record)
     if record["format"] not in FORMATS:
         _refuse(text, f"format must be one of {', '.join(FORMATS)}")
     if record["expect"] not in EXPECTATIONS:
         _refuse(text, f"expect must be one of {', '.join(EXPECTATIONS)}")
     if not isinstance(record["calls"], list):
-        _refuse(text, "calls must be a list")
+        _refuse(text, f"calls must be a list, as in [{_CALL}]")
     if bool(record["calls"]) != (record["expect"] == "calls"):
         _refuse(text, 'calls must be given for expect "calls" and be empty for the others')
     calls = [_expected_call(text, call) for call in record["calls"]]
@@ -116,10 +124,17 @@ def _expected_call(text: str, call: Any) -> ExpectedCall:
         case {"name": str(name), "parameters": dict(parameters)} if len(call) == 2:
             pass
         case _:
-            _refuse(text, "a call must be an object with a string name and an object of parameters")
+            _refuse(
+                text,
+                "a call must be an object with a string name and an object of parameters, as in "
+                f"{_CALL}",
+            )
     for key, allowed in parameters.items():
         if not isinstance(allowed, list):
-            _refuse(text, f"parameter {key!r} must have a list of allowed values")
+            _refuse(
+                text,
+                f'parameter {key!r} must have a list of allowed values, as in {{"city": ["Oslo"]}}',
+            )
     return ExpectedCall(
         name,
         {key: allowed_values(allowed) for key, allowed in parameters.items()},

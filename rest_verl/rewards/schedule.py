@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
+from rest_verl.options.names import did_you_mean
+
 SCHEDULES = ("none", "dynamic")
 
 
@@ -63,8 +65,21 @@ class RewardConfig:
         try:
             return _PRESETS[name]
         except KeyError:
+            hint = did_you_mean(name, _PRESETS)
             known = ", ".join(_PRESETS)
-            raise ValueError(f"unknown reward preset {name!r}; known: {known}") from None
+            raise ValueError(f"unknown reward preset {name!r}; {hint}known: {known}") from None
+
+    @classmethod
+    def of(cls, config: RewardConfig | str) -> RewardConfig:
+        """The configuration itself, or the preset of that name; ``ValueError`` for any other."""
+        if isinstance(config, cls):
+            return config
+        if isinstance(config, str):
+            return cls.preset(config)
+        raise ValueError(
+            'config must be a preset\'s name, as in config="toolrl", or a RewardConfig, as '
+            f"RewardConfig(correctness_max=2.0); got {config!r}"
+        )
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> RewardConfig:
@@ -73,8 +88,10 @@ class RewardConfig:
         base = cls.preset(changes.pop("preset", "toolrl"))
         known = [field.name for field in fields(cls)]
         if unknown := sorted(changes.keys() - set(known)):
+            hint = did_you_mean(unknown[0], known)
             raise ValueError(
-                f"unknown reward options {', '.join(unknown)}; known: preset, {', '.join(known)}"
+                f"unknown reward options {', '.join(unknown)}; {hint}"
+                f"known: preset, {', '.join(known)}"
             )
         return replace(base, **changes)
 

@@ -9,6 +9,8 @@ import pytest
 import torch
 from labelers import ONE_BYTE, F, K, N, X, byte_regions
 
+from rest_verl.algorithm.weighting import token_weights
+
 
 def test_each_turn_is_read_on_its_own() -> None:
     # an unclosed call | an observation that would close it | a think that the prompt opened
@@ -58,6 +60,14 @@ def test_misuse_is_refused() -> None:
         ONE_BYTE.label(np.zeros((1, 3), int))
     with pytest.raises(ValueError, match="shape"):
         ONE_BYTE.label_batch(np.zeros((2, 3), int), np.ones((2, 4)))
+    whole, ragged = [[1, 2], [3, 4]], [[1, 2], [3]]
+    for rows in (ragged, list(map(np.array, ragged)), np.array([*map(list, ragged), 0], object)):
+        with pytest.raises(ValueError, match=r"token ids: rows of different .* pad .*\[8, 0, 0\]"):
+            ONE_BYTE.label_batch(rows)
+    with pytest.raises(ValueError, match="response_mask: rows of different lengths"):
+        ONE_BYTE.label_batch(whole, ragged)
+    with pytest.raises(ValueError, match="regions: rows of different lengths"):
+        token_weights(ragged, config="uniform")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="integers"):
         ONE_BYTE.label([0.5])
 

@@ -26,6 +26,19 @@ def test_batch_without_sampled_tokens(preset, shape):
     assert all(math.isfinite(value) for value in stats.values())
 
 
+def test_a_name_stands_for_its_preset():
+    for preset in ("paper", "uniform"):
+        expected, _ = token_weights(OK_REGIONS, OK_ENTROPY, 0.5, config=ReSTConfig.preset(preset))
+        found, _ = token_weights(OK_REGIONS, OK_ENTROPY, 0.5, config=preset)
+        assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("config", [None, {"preset": "paper"}, 3, ReSTConfig])
+def test_what_is_no_configuration_is_refused_with_an_example(config):
+    with pytest.raises(ValueError, match=r'^config must be a preset.*config="paper".*; got '):
+        token_weights(OK_REGIONS, OK_ENTROPY, 0.5, config=config)
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_numpy_in_tensor_out(preset):
     config = ReSTConfig.preset(preset)

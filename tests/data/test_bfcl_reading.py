@@ -120,7 +120,7 @@ def test_missing_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("category", "message"),
     [
-        ("simple", "unknown category 'simple'; BFCL v4 has simple_python, simple_java"),
+        ("simple", r"unknown category 'simple'; did you mean simple_python\? BFCL v4 has simple"),
         ("", "unknown category ''"),
         ("memory", "unknown category 'memory'"),
         ("multi_turn_composite", "unknown category 'multi_turn_composite'.*multi_turn_base"),

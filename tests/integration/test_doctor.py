@@ -1,7 +1,10 @@
 """The doctor finds what verl would swallow, and says how to mend it."""
 
+import configparser
 import importlib.metadata
 import os
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +15,7 @@ from rest_verl.integration.chosen_platform import choose_platform
 from rest_verl.integration.doctor import Finding
 from rest_verl.integration.registries import require_registered
 
+ROOT = Path(__file__).parents[2]
 DOCTOR = "import sys; from rest_verl.cli import main; sys.exit(main(['doctor']))"
 
 
@@ -71,7 +75,7 @@ sys.meta_path.insert(0, Broken())
     assert process.stdout.splitlines()[-1].endswith("missing")
 
 
-@pytest.mark.parametrize("package", doctor.PACKAGES)
+@pytest.mark.parametrize("package", [*doctor.RUN_PACKAGES, *doctor.OWN_PACKAGES, doctor.BFCL])
 def test_missing_package(monkeypatch, package):
     def version(name: str) -> str:
         if name == package:
@@ -80,16 +84,37 @@ def test_missing_package(monkeypatch, package):
 
     monkeypatch.setattr(importlib.metadata, "version", version)
     (missing,) = [finding for finding in doctor.check_packages() if not finding.ok]
-    assert (missing.name, missing.detail) == (package, "not installed")
-    assert "setup_cpu.sh" in missing.mend
-    assert "rest-verl[gpu]" in missing.mend
+    assert missing.name == package
+    assert missing.detail.startswith("not installed")
+    assert missing.is_missing is (package != doctor.BFCL)
+    if package in doctor.RUN_PACKAGES:
+        mend = "pip install -e '.[gpu]'"
+    else:
+        mend = "pip install -e ." if package in doctor.OWN_PACKAGES else "pip install --no-deps"
+    assert mend in missing.mend
 
 
-def test_without_verl_only_packages_are_examined(monkeypatch):
+def test_what_commands_need_is_what_is_installed_with_them():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    assert sorted(doctor.OWN_PACKAGES) == setup["options"]["install_requires"].split()
+    pinned = (ROOT / "requirements" / "cpu.txt").read_text()
+    mends = [finding.mend for finding in doctor.check_packages() if finding.name == doctor.BFCL]
+    assert mends[0].rpartition("==")[2] == re.findall(r"^bfcl_eval==(.+)$", pinned, re.M)[0]
+
+
+def test_without_verl_only_packages_and_the_model_are_examined(monkeypatch):
     findings = [Finding(name="verl", ok=False, detail="not installed")]
     monkeypatch.setattr(doctor, "check_packages", lambda: findings)
     monkeypatch.setattr(doctor, "check_registries", lambda: pytest.fail("imports verl"))
-    assert doctor.examine() == findings
+    assert list(doctor.examine()) == findings
+    asked = [finding.name for finding in doctor.examine(Path("nowhere"))]
+    assert asked == ["verl", "tool calls of nowhere"]
+
+
+def test_each_finding_comes_as_it_is_known(monkeypatch):
+    monkeypatch.setattr(doctor, "check_registries", lambda: pytest.fail("not asked for yet"))
+    assert next(doctor.examine()).name == "verl"
 
 
 def test_registries_are_read_as_verl_left_them(monkeypatch):
@@ -107,7 +132,7 @@ def test_registries_are_read_as_verl_left_them(monkeypatch):
         finding = Finding(name=name, ok=True, detail="")
         result = [finding] if is_list else finding
         monkeypatch.setattr(
-            doctor, name, lambda name=name, result=result: (order.append(name), result)[1]
+            doctor, name, lambda name=name, result=result, **_: (order.append(name), result)[1]
         )
     names = [finding.name for finding in doctor.examine()]
     assert order.index("check_registries") < order.index("check_plugin")
@@ -127,7 +152,7 @@ def test_a_package_that_does_not_import_is_a_finding(monkeypatch):
         raise ModuleNotFoundError("No module named 'ray'")
 
     monkeypatch.setattr(doctor, "check_registries", broken)
-    last = doctor.examine()[-1]
+    *_, last = doctor.examine()
     assert not last.ok
     assert last.detail == "import failed: No module named 'ray'"
     assert "setup_cpu.sh" in last.mend
@@ -210,14 +235,14 @@ def test_cpu_is_chosen_where_nothing_else_is_there(monkeypatch):
 
 
 def test_report_by_hand():
-    findings = [
-        Finding(name="verl", ok=True, detail="0.9.1"),
-        Finding(name="platform", ok=False, detail="no accelerator", mend="export it"),
-    ]
-    assert doctor.report(findings) == (
-        "ok       verl      0.9.1\n"
-        "MISSING  platform  no accelerator\n"
-        "                   → export it\n"
-        "1 of 2 missing"
+    verl = Finding(name="verl", ok=True, detail="0.9.1")
+    platform = Finding(name="platform", ok=False, detail="no accelerator", mend="export it")
+    bfcl = Finding(name="bfcl-eval", ok=False, detail="not there", mend="get it", is_needed=False)
+    assert str(verl) == "ok       verl                            0.9.1"
+    assert str(platform) == (
+        "MISSING  platform                        no accelerator\n"
+        "                                         → export it"
     )
-    assert doctor.report(findings[:1]) == "ok       verl  0.9.1\nall present"
+    assert str(bfcl).startswith("absent   bfcl-eval ")
+    assert doctor.verdict([verl, platform, bfcl]) == "1 of 3 missing"
+    assert doctor.verdict([verl, bfcl]) == "all present"

@@ -72,9 +72,9 @@ DEEP = "[" * 200 + "]" * 200
         (record(calls=["f"]), "a call must be an object"),
         (record(calls=[{"name": "f", "arguments": {}}]), "a call must be an object"),
         (record(calls=[{"name": 1, "parameters": {}}]), "a call must be an object"),
-        (record(calls=[{"name": "f", "parameters": {"x": 1}}]), "'x' must have a list of allowed"),
+        (record(calls=[{"name": "f", "parameters": {"x": 1}}]), 'as in {"city": ["Oslo"]}'),
         (record().replace("[1]", f"[{DEEP}]"), "nested more than 100 levels"),
-        (None, "must be a string: None"),
+        (None, "must be a string (json.dumps makes one of an object): None"),
         ({"calls": []}, "must be a string"),
     ],
 )

@@ -63,15 +63,26 @@ def test_refused(settings: dict[str, object], message: str) -> None:
 
 
 def test_unknown_preset_lists_the_known() -> None:
-    with pytest.raises(ValueError, match="'toolr'; known: toolrl, toolrl_scheduled"):
+    with pytest.raises(
+        ValueError, match=r"'toolr'; did you mean toolrl\? known: toolrl, toolrl_scheduled"
+    ):
         RewardConfig.preset("toolr")
+
+
+def test_a_name_stands_for_its_preset() -> None:
+    scheduled = RewardConfig.preset("toolrl_scheduled")
+    assert RewardConfig.of("toolrl_scheduled") == RewardConfig.of(scheduled) == scheduled
+    with pytest.raises(ValueError, match=r'as in config="toolrl", or a RewardConfig.*got None'):
+        RewardConfig.of(None)  # type: ignore[arg-type]
 
 
 def test_from_options() -> None:
     assert RewardConfig.from_options({}) == RewardConfig.preset("toolrl")
     options = {"preset": "toolrl_scheduled", "horizon": 20}
     assert RewardConfig.from_options(options) == RewardConfig(schedule="dynamic", horizon=20)
-    with pytest.raises(ValueError, match="unknown reward options horizen; known: preset, format_m"):
+    with pytest.raises(
+        ValueError, match=r"options horizen; did you mean horizon\? known: preset, form"
+    ):
         RewardConfig.from_options({"horizen": 20})
 
 

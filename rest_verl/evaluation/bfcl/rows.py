@@ -20,6 +20,7 @@ from rest_verl.evaluation.bfcl.single_turn import check_row, score_single_turn
 from rest_verl.evaluation.calls import Calls
 from rest_verl.evaluation.conversations import Dialogue, Question, Record
 from rest_verl.evaluation.verdict import wrong
+from rest_verl.options.names import did_you_mean
 from rest_verl.prompts.styles import PromptStyle
 
 MODES: dict[str, PromptStyle] = {
@@ -48,6 +49,12 @@ def select_categories(source: BfclSource, names: list[str]) -> list[str]:
     }
     chosen = []
     for name in names or ["single_turn"]:
+        if name not in groups and name not in groups["all"]:
+            hint = did_you_mean(name, (*groups, *groups["all"]))
+            raise ValueError(
+                f"unknown category {name!r}; {hint}BFCL {source.version} has "
+                f"{', '.join(groups['all'])}; and there are the groups {', '.join(groups)}"
+            )
         present = [c for c in groups.get(name, [name]) if name == c or source.file(c).exists()]
         if not present:
             raise ValueError(f"{source.folder}: holds none of {', '.join(groups[name])}")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 from typing import Any
 
 from rest_verl.algorithm.presets import PRESETS
-from rest_verl.study.gradients.sketch import LEAST_SIZE
+from rest_verl.options.lists import Listed
+from rest_verl.options.values import positive_int, positive_number, training_progress
+
+LEAST_SKETCH = 16_384
+"""Numbers of a sketch below which its own error (one standard deviation of a squared length is
+√(2 / D) of it) would be above 1.2 %."""
 
 _DESCRIPTION = (
     "variance, noise-to-signal and first-order gain of each weighting on a policy, before training"
@@ -37,7 +41,7 @@ def add_gradients(commands: Any) -> None:
     add("--output", type=Path, required=True, help="folder for gradients.json, .md and .png")
     add(
         "--presets",
-        nargs="+",
+        action=Listed,
         choices=list(PRESETS),
         default=list(PRESETS),
         metavar="NAME",
@@ -46,22 +50,24 @@ def add_gradients(commands: Any) -> None:
     )
     add(
         "--weights",
-        action="append",
+        nargs="+",
+        action="extend",
         default=[],
         metavar="NAME:REGION=W,...",
-        help="weights of your own beside them, such as mine:name=1.2,args=1.2,think=0.8; as often "
+        help="weights of your own beside them, such as mine:name=1.2,args=1.2,think=0.8; as many "
         "as you like",
     )
     add(
         "--progress",
-        type=_progress,
+        action=Listed,
+        type=training_progress,
         default=[0.0, 0.5, 1.0],
-        metavar="NU,...",
+        metavar="NU",
         help="moments of the curriculum, 0 to 1 (default: 0,0.5,1)",
     )
     add(
         "--total-steps",
-        type=_positive,
+        type=positive_int,
         default=105,
         metavar="N",
         help="steps at progress 1, for the preset official, which counts steps (default: 105)",
@@ -69,14 +75,14 @@ def add_gradients(commands: Any) -> None:
     add("--parameters", metavar="REGEX", help="only parameters whose name it fits (default: all)")
     add(
         "--sketch",
-        type=_positive,
-        default=LEAST_SIZE,
+        type=positive_int,
+        default=LEAST_SKETCH,
         metavar="D",
-        help=f"numbers of a gradient's sketch, at least {LEAST_SIZE} (default)",
+        help=f"numbers of a gradient's sketch, at least {LEAST_SKETCH} (default)",
     )
     add(
         "--batch-prompts",
-        type=_positive,
+        type=positive_int,
         default=32,
         metavar="N",
         help="prompts of a training batch: weighted together, and what a step's noise is of "
@@ -84,28 +90,28 @@ def add_gradients(commands: Any) -> None:
     )
     add(
         "--num-prompts",
-        type=_positive,
+        type=positive_int,
         default=256,
         metavar="P",
         help="at most as many prompts (default: 256)",
     )
     add(
         "--num-samples",
-        type=_positive,
+        type=positive_int,
         default=8,
         metavar="G",
         help="with --prompts: responses to each (default: 8)",
     )
     add(
         "--max-tokens",
-        type=_positive,
+        type=positive_int,
         default=512,
         metavar="T",
         help="with --prompts: of a response (default: 512)",
     )
     add(
         "--temperature",
-        type=_above_0,
+        type=positive_number,
         default=1.0,
         help="of sampling, here or in the dump (default: 1)",
     )
@@ -124,8 +130,8 @@ def measure_gradients(arguments: argparse.Namespace) -> int:
     from rest_verl.study.gradients.weightings import parse_weights, weightings
 
     # before the model is read: what can be refused at once
-    if arguments.sketch < LEAST_SIZE:
-        raise ValueError(f"--sketch {arguments.sketch}: too few; give {LEAST_SIZE} or more")
+    if arguments.sketch < LEAST_SKETCH:
+        raise ValueError(f"--sketch {arguments.sketch}: too few; give {LEAST_SKETCH} or more")
     if arguments.num_samples < 2:
         raise ValueError("--num-samples 1: a response is judged against others; give 2 or more")
     found = weightings(arguments.presets, map(parse_weights, arguments.weights), arguments.progress)
@@ -227,24 +233,3 @@ def _source(arguments: argparse.Namespace, policy: Any) -> tuple[int, Any, dict[
         )
     about = {"rollouts": str(arguments.rollouts), "left_out": dump.num_left_out}
     return len(dump.groups), measured_groups(policy, dump.groups), about
-
-
-def _progress(text: str) -> list[float]:
-    numbers = [float(part) for part in text.split(",")]
-    if not all(0 <= number <= 1 for number in numbers):
-        raise argparse.ArgumentTypeError(f"must lie in 0 to 1 (step / total steps), got {text}")
-    return numbers
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
-    return number
-
-
-def _above_0(text: str) -> float:
-    number = float(text)
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
-    return number

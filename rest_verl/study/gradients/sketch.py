@@ -14,10 +14,6 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-LEAST_SIZE = 16_384
-"""Numbers of a sketch below which its own error (one standard deviation of a squared length is
-√(2 / D) of it) would be above 1.2 %."""
-
 
 class CountSketch:
     """One draw of places and signs for the parameters of a model; 4 bytes a parameter."""

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from rest_verl.algorithm.presets import PRESETS
-from rest_verl.study.rescore.command import json_object
+from rest_verl.options.lists import Listed, split_paths
+from rest_verl.options.values import json_object, positive_int, positive_number, training_progress
 
 _DESCRIPTION = "labels, weights, advantages and loss of one recorded step, beside the run's log"
 _AGGREGATIONS = ("seq-mean-token-mean", "token-mean", "token-sum", "seq-mean-token-sum")
@@ -36,22 +37,22 @@ def add_replay_step(commands: Any) -> None:
     add("--preset", choices=list(PRESETS), default="paper", help="the run's (default: paper)")
     add(
         "--rest",
-        nargs="+",
+        action=Listed,
         default=[],
         metavar="KEY=VALUE",
         help="what the run changed of algorithm.rest, such as w_max=1.5",
     )
     moment = command.add_mutually_exclusive_group()
     moment.add_argument(
-        "--progress", type=_progress, metavar="NU", help="training progress, 0 to 1"
+        "--progress", type=training_progress, metavar="NU", help="training progress, 0 to 1"
     )
     moment.add_argument(
         "--total-steps",
-        type=_positive,
+        type=positive_int,
         metavar="N",
         help="steps at progress 1; default of both: the checkpoint's clock, else what was logged",
     )
-    add("--temperature", type=_above_0, default=1.0, help="of the rollout (default: 1)")
+    add("--temperature", type=positive_number, default=1.0, help="of the rollout (default: 1)")
     add(
         "--loss-agg-mode",
         choices=_AGGREGATIONS,
@@ -71,7 +72,8 @@ def add_replay_step(commands: Any) -> None:
     )
     add(
         "--data",
-        nargs="+",
+        action=Listed,
+        split=split_paths,
         type=Path,
         default=[],
         metavar="PARQUET",
@@ -262,24 +264,3 @@ def _reader(arguments: argparse.Namespace, model: str, syntax: str) -> Any:
 
     builder = token_builder(Path(model), arguments.chat_template_kwargs)
     return Reader(model, tokenizer, syntax, TaskRows(arguments.data, builder), builder)
-
-
-def _progress(text: str) -> float:
-    number = float(text)
-    if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"must lie in 0 to 1 (step / total steps), got {text}")
-    return number
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
-    return number
-
-
-def _above_0(text: str) -> float:
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
-    return number

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
+
+from rest_verl.options.lists import Listed, split_paths
+from rest_verl.options.values import json_object, positive_int
 
 _DESCRIPTION = "recorded rollouts scored again, compared row by row with what was logged"
 
@@ -24,7 +26,7 @@ def add_rescore(commands: Any) -> None:
     )
     add(
         "--reward",
-        nargs="+",
+        action=Listed,
         required=True,
         metavar="PRESET|KEY=VALUE",
         help="of single answers: toolrl or toolrl_scheduled, and options of theirs such as "
@@ -32,20 +34,28 @@ def add_rescore(commands: Any) -> None:
     )
     add(
         "--total-steps",
-        type=_positive,
+        type=positive_int,
         metavar="N",
         help="the run's steps, by which a schedule goes",
     )
     add(
         "--tool-env",
-        nargs="+",
+        action=Listed,
         default=[],
         metavar="KEY=VALUE",
         help="of conversations: options of rest_tool_env, such as reward=dense; those of the run "
         "where they are not its defaults",
     )
     add("--model", metavar="FOLDER", help="of the run: its tokenizer and chat template are read")
-    add("--data", nargs="+", type=Path, default=[], metavar="PARQUET", help="the run's rows")
+    add(
+        "--data",
+        action=Listed,
+        split=split_paths,
+        type=Path,
+        default=[],
+        metavar="PARQUET",
+        help="the run's rows",
+    )
     add(
         "--syntax",
         default="auto",
@@ -161,21 +171,3 @@ def _scorer(settings: Any) -> Any:
     tasks = TaskRows(settings.data, builder) if settings.data else None
     conversations = ConversationScorer(settings, builder.tokenizer, model_type)
     return Scorer(settings, builder.tokenizer, tasks, conversations)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
-    return number
-
-
-def json_object(text: str) -> dict[str, Any]:
-    """An argument that is a JSON object."""
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"must be a JSON object, got {text}")
-    return value

@@ -88,6 +88,8 @@ def _page_path(runs: Sequence[Path | str], output: Path | str | None) -> Path:
             raise ValueError("say where to write the report of these runs: --output report.html")
         return Path(runs[0]) / "report.html"
     path = Path(output)
+    if path.is_dir():
+        raise ValueError(f"--output {path}: is a folder; name the HTML file to write")
     if path.suffix in (".png", ".md"):
         raise ValueError(f"{path} would be overwritten by what goes with it: end it in .html")
     return path

@@ -8,7 +8,7 @@ from typing import Any
 
 from rest_verl.algorithm.presets import PRESETS
 from rest_verl.options.lists import Listed, split_paths
-from rest_verl.options.values import positive_integer, training_progress
+from rest_verl.options.values import positive_int, training_progress
 from rest_verl.syntax import Syntax, get_syntax
 
 VIEWED = tuple(name for name, preset in PRESETS.items() if "shuffle" not in preset.values)
@@ -53,7 +53,7 @@ def add_view(commands: Any) -> None:
     )
     add(
         "--total-steps",
-        type=positive_integer,
+        type=positive_int,
         default=105,
         metavar="N",
         help="steps at progress 1, for the preset official, which counts steps (default: 105, as "
@@ -66,7 +66,7 @@ def add_view(commands: Any) -> None:
         help="how the model writes calls (default: auto, as its chat template), for rollouts whose "
         "prompt asks for no format",
     )
-    add("--limit", type=positive_integer, metavar="N", help="only the first N rollouts")
+    add("--limit", type=positive_int, metavar="N", help="only the first N rollouts")
     add("--output", type=Path, metavar="FILE", help="the page (default: view.html)")
     add("--terminal", action="store_true", help="print in colours; a page only with --output")
     view.set_defaults(run_command=view_tokens)

@@ -16,7 +16,8 @@ from rest_verl.cli import main
     [
         ({"--model": "nowhere"}, "nowhere: no such model folder"),
         ({"--data-dir": "nowhere"}, "no such folder of BFCL data"),
-        ({"--categories": "multipel"}, "unknown category 'multipel'"),
+        ({"--categories": "multipel"}, "unknown category 'multipel'; did you mean multiple?"),
+        ({"--categories": "multiple,singl_turn"}, "did you mean single_turn?"),
         ({"--categories": "live_simple"}, "BFCL_v4_live_simple.json: no such file"),
         ({"--output": None}, "name --output"),
         ({"--temperature": "-1"}, "temperature must be 0 or above"),

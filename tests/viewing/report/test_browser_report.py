@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rest_verl.viewing.report import write_reports
+from rest_verl.viewing.report.write import write_reports
 
 HOSTILE = "</pre><script>document.title='run'</script><img src=x onerror=alert(1)>\x1b[31m"
 STEPS = 30

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rest_verl.viewing.report import read_metrics
 from rest_verl.viewing.report.metrics import (
     NoStepYet,
     gap_remarks,
@@ -17,6 +16,7 @@ from rest_verl.viewing.report.metrics import (
     parse_array,
     parse_metrics,
     ranges,
+    read_metrics,
     series,
 )
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from rest_verl.viewing.palette import DARK, LIGHT, REGION_NAMES
-from rest_verl.viewing.report import write_report
 from rest_verl.viewing.report.charts import charts, theme_color
 from rest_verl.viewing.report.groups import Group
 from rest_verl.viewing.report.panels import PANELS
 from rest_verl.viewing.report.sources import Run
+from rest_verl.viewing.report.write import write_report
 
 REGION_GROUPS = ("entropy", "weight", "token_share", "weight_share")
 HOSTILE = (

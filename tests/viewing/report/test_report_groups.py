@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from rest_verl.viewing.report import write_reports
 from rest_verl.viewing.report.charts import charts
 from rest_verl.viewing.report.groups import Group, read_groups
 from rest_verl.viewing.report.metrics import NoStepYet
 from rest_verl.viewing.report.notes import data_notes
 from rest_verl.viewing.report.page import comparison, facts, rows
 from rest_verl.viewing.report.sources import Run, find_metrics, read_run
+from rest_verl.viewing.report.write import write_reports
 
 
 def write_metrics(path: Path, rewards: list[float], **more: float) -> Path:

@@ -187,6 +187,20 @@ def test_command_watches_a_named_run(
         arguments.run_command(arguments)
 
 
+def test_command_waits_only_when_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched: list[Path] = []
+    monkeypatch.setattr(live, "watch", watched.append)
+    arguments = parsed(str(tmp_path / "later"), "--watch")
+    with pytest.raises(ValueError, match="later: there is no such run; add --wait"):
+        arguments.run_command(arguments)
+    arguments = parsed(str(tmp_path / "later"), "--watch", "--wait")
+    assert arguments.run_command(arguments) == 0
+    assert watched == [tmp_path / "later"]
+    arguments = parsed(str(tmp_path), "--wait")
+    with pytest.raises(ValueError, match="--wait goes with --watch only"):
+        arguments.run_command(arguments)
+
+
 @pytest.mark.parametrize("more", [["other"], ["--output", "page.html"]])
 def test_command_watches_one_run_and_writes_nothing(more: list[str]) -> None:
     arguments = parsed("run", *more, "--watch")

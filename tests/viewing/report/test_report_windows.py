@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rest_verl.viewing.report import write_report
 from rest_verl.viewing.report.change import change, edge, ends, span
 from rest_verl.viewing.report.groups import Group
 from rest_verl.viewing.report.page import comparison, rows
 from rest_verl.viewing.report.sources import Run
+from rest_verl.viewing.report.write import write_report
 
 REWARD = "reward/total/mean"
 

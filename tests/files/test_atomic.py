@@ -1,0 +1,15 @@
+"""A file is replaced whole, in a folder that is made if need be."""
+
+import json
+from pathlib import Path
+
+from rest_verl.files.atomic import write_atomically, write_json
+
+
+def test_folders_are_made_and_nothing_else_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "deep" / "x.json"
+    for value in (1, {"ü": [2]}):
+        write_json(path, value)
+        assert json.loads(path.read_text(encoding="utf-8")) == value
+    write_atomically(path.with_suffix(".md"), "text")
+    assert sorted(child.name for child in path.parent.iterdir()) == ["x.json", "x.md"]
