@@ -28,6 +28,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from rest_verl.integration.agent_loops.options import tool_environment_options
 from rest_verl.integration.checks import check_arguments, check_config, uses_rest
+from rest_verl.integration.names import INSTALL_VERL
 from rest_verl.integration.overrides import (
     check_values,
     composition_error,
@@ -51,7 +52,7 @@ def verl_folder() -> Path:
     """
     spec = find_spec("verl")
     if spec is None or not spec.submodule_search_locations:
-        raise ValueError("verl is not installed here: pip install 'rest-verl[gpu]'")
+        raise ValueError(f"verl is not installed here: {INSTALL_VERL}")
     return Path(spec.submodule_search_locations[0])
 
 

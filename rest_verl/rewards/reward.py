@@ -55,7 +55,7 @@ def tool_call_reward(
     response: str,
     ground_truth: str,
     step: float | None = None,
-    config: RewardConfig = RewardConfig.preset("toolrl"),  # noqa: B008 (frozen)
+    config: RewardConfig | str = "toolrl",
     *,
     syntax: Syntax | str = "hermes",
     think_is_open: bool | None = None,
@@ -68,7 +68,7 @@ def tool_call_reward(
             are special tokens of the tokenizer, without the token that ends it.
         ground_truth: the row's ground truth (:mod:`rest_verl.rewards.ground_truth`).
         step: training step for a schedule; None, as for validation, gives the fixed scale.
-        config: the scale.
+        config: the scale, or the name of a preset.
         syntax: the model's own, or its name. A ground truth in ToolRL's format, which the prompt
             asked for, is compared by `toolrl` whatever stands here.
         think_is_open: the prompt ended within a thought. None: unknown; then a thought that
@@ -76,7 +76,8 @@ def tool_call_reward(
         tools: those offered, for syntaxes that write arguments as untyped text (`Syntax.read`).
 
     Raises:
-        ValueError: the ground truth is malformed, the step negative, or no syntax of that name.
+        ValueError: the ground truth is malformed, the step negative, or no syntax or preset of that
+            name.
         TypeError: ``response`` is not a string.
     """
     if not isinstance(response, str):
@@ -86,7 +87,7 @@ def tool_call_reward(
         syntax, think_is_open = "toolrl", bool(think_is_open)
     syntax = get_syntax(syntax) if isinstance(syntax, str) else syntax
     answer = read_message(syntax, response, think_is_open=think_is_open, tools=tools)
-    scale = config.scale(step)
+    scale = RewardConfig.of(config).scale(step)
     format_ok = has_format(answer, truth, syntax)
     format_score = scale.format_max if format_ok else scale.format_min
     if truth.expect == "calls":
