@@ -11,6 +11,7 @@ from rest_verl.rewards.format import has_format
 from rest_verl.rewards.ground_truth import GroundTruth, parse_ground_truth
 from rest_verl.rewards.schedule import RewardConfig, Scale
 from rest_verl.syntax import Reading, Syntax, Tools, get_syntax, read_message, terms_of
+from rest_verl.syntax.repeats import count_repeated
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,10 @@ class RewardResult:
     """This and the next two: how it is written (`rest_verl.syntax.terms`)."""
     calls_parse: bool
     unclosed: bool
+    no_call: bool
+    """No call is made or begun."""
+    calls_repeated: int
+    """Well-formed calls that an earlier one has made already."""
 
     def as_dict(self) -> dict[str, float]:
         """The same as plain floats, for loggers."""
@@ -48,6 +53,8 @@ class RewardResult:
             "tags_valid": float(self.tags_valid),
             "calls_parse": float(self.calls_parse),
             "unclosed": float(self.unclosed),
+            "no_call": float(self.no_call),
+            "calls_repeated": float(self.calls_repeated),
         }
 
 
@@ -107,6 +114,8 @@ def tool_call_reward(
         written.tags_valid,
         written.calls_parse,
         written.unclosed,
+        not answer.tries_to_call,
+        count_repeated(answer.calls),
     )
 
 

@@ -95,7 +95,7 @@ REFUSED = [
         {**GDPO, **REST_MANAGER, KEYS: ["format", "corectness"]},
         f"{KEYS}=['format', 'corectness']",
         "did you mean correctness? known: score, format, correctness, format_ok, name_match, "
-        "exact_match, num_calls, tags_valid, calls_parse, unclosed;",
+        "exact_match, num_calls, tags_valid, calls_parse, unclosed, no_call, calls_repeated;",
     ),
     (
         {**GDPO, "algorithm.use_kl_in_reward": True},

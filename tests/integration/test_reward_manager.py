@@ -71,6 +71,8 @@ def test_result_is_what_verl_expects():
             "tags_valid": 1.0,
             "calls_parse": 1.0,
             "unclosed": 0.0,
+            "no_call": 0.0,
+            "calls_repeated": 0.0,
             "cut_off": 1.0,  # no token ends it
         },
     }

@@ -289,7 +289,7 @@ def test_response_must_be_text() -> None:
 
 def test_result_is_a_value() -> None:
     result = tool_call_reward(TRUTH, TRUTH)
-    assert result == RewardResult(4.0, 1.0, 3.0, True, True, True, 1, True, True, False)
+    assert result == RewardResult(4.0, 1.0, 3.0, True, True, True, 1, True, True, False, False, 0)
     assert result == pickle.loads(pickle.dumps(result))
     assert pickle.loads(pickle.dumps(tool_call_reward))(TRUTH, TRUTH) == result
     assert result.as_dict() == {
@@ -303,8 +303,32 @@ def test_result_is_a_value() -> None:
         "tags_valid": 1.0,
         "calls_parse": 1.0,
         "unclosed": 0.0,
+        "no_call": 0.0,
+        "calls_repeated": 0.0,
     }
     assert {type(value) for value in result.as_dict().values()} == {float}
+
+
+F = '{"name": "f", "parameters": {"x": 1, "y": [2]}}'
+G = '{"name": "g", "parameters": {"x": 1, "y": [2]}}'
+F_AGAIN = '{"name": "f", "parameters": {"y": [2], "x": 1}}'
+OTHER_F = '{"name": "f", "parameters": {"x": true, "y": [2]}}'
+
+
+@pytest.mark.parametrize(
+    ("lines", "no_call", "repeated"),
+    [
+        pytest.param([F], False, 0, id="one call"),
+        pytest.param([F, F_AGAIN, F], False, 2, id="the same three times, keys in any order"),
+        pytest.param([F, G, OTHER_F], False, 0, id="another name, another value"),
+        pytest.param(["not JSON"], False, 0, id="a call that cannot be read is begun all the same"),
+        pytest.param([], True, 0, id="none"),
+    ],
+)
+def test_calls_of_an_answer(lines: list[str], no_call: bool, repeated: int) -> None:
+    answer = "\n".join(["<tool_call>", *lines, "</tool_call>"]) if lines else "Nothing to do."
+    result = tool_call_reward(answer, TRUTH)
+    assert (result.no_call, result.calls_repeated) == (no_call, repeated)
 
 
 def test_compute_score() -> None:

@@ -41,6 +41,9 @@ class ToolEnvironmentOptions:
     one still run; then the rollout ends."""
     max_turns: int | None = None
     """User messages of a rollout; None: as many as the environment has."""
+    max_invalid_calls: int | None = None
+    """Calls in a row that may give no more than an error (a malformed message counts as one); then
+    the rollout ends, as at the last step. None: no matter how many."""
     max_observation_tokens: int = 512
     """Tokens of one call's observation. A longer one keeps its start and its end."""
     call_timeout: float = 10.0
@@ -57,9 +60,14 @@ class ToolEnvironmentOptions:
     """Keys that replace those of every row's task."""
 
     def __post_init__(self) -> None:
-        for name in ("max_steps_per_turn", "max_turns", "max_observation_tokens"):
+        for name in (
+            "max_steps_per_turn",
+            "max_turns",
+            "max_invalid_calls",
+            "max_observation_tokens",
+        ):
             value = getattr(self, name)
-            optional = name == "max_turns"
+            optional = name in ("max_turns", "max_invalid_calls")
             if (value is not None or not optional) and not (type(value) is int and value > 0):
                 or_null = " or null" if optional else ""
                 raise ValueError(f"{name} must be a whole number above 0{or_null}, got {value!r}")

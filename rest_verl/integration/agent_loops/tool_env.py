@@ -47,11 +47,12 @@ from rest_verl.integration.agent_loops.readers import (
 )
 from rest_verl.integration.agent_loops.rollout import Rollout
 from rest_verl.integration.agent_loops.rows import Row
-from rest_verl.integration.agent_loops.turns import turn_fields, turn_scores
+from rest_verl.integration.agent_loops.turns import TOOL_CALLS, turn_fields, turn_scores
 from rest_verl.integration.message_reader import MessageReader
 from rest_verl.integration.run_syntax import row_readers
 from rest_verl.prompts.tools import describe_tools
 from rest_verl.syntax.reading import words_of
+from rest_verl.syntax.repeats import call_key
 
 _Answers = list[tuple[Call, Observation]]
 
@@ -155,13 +156,17 @@ class ToolEnvironmentLoop(AgentLoopBase):
                 rollout.tally.limit = "response_length"
                 return False
             if not reading.calls and not reading.is_malformed:
+                rollout.tally.turns_ended += 1
                 return True
             answers = await self._run_calls(rollout, reading)
+            if rollout.tally.invalid_run == self.options.max_invalid_calls:
+                rollout.tally.limit = "invalid_calls"
+                break
             if step == self.options.max_steps_per_turn:
                 rollout.tally.limit = "steps"
-                self._end_turn(rollout)  # as in BFCL, what was done in it is still judged
             elif not await self._extend(rollout, partial(self._observations, rollout, answers)):
                 return False
+        self._end_turn(rollout)  # as in BFCL, what was done in it is still judged
         return False
 
     def _end_turn(self, rollout: Rollout) -> None:
@@ -241,21 +246,22 @@ class ToolEnvironmentLoop(AgentLoopBase):
         """Runs the calls of a message, one after the other."""
         tally = rollout.tally
         if reading.is_malformed:
-            tally.errors["malformed"] += 1
+            tally.note_malformed()
             return [(Call("malformed", None), malformed_call())]
         answers = []
         with simple_timer("tool_calls", rollout.seconds):
             for call in reading.calls:
-                tally.calls += 1
                 if call.arguments is None:
                     observation = bad_arguments(call.name)
                 else:
                     run = rollout.environment.call
                     limit = self.options.call_timeout
                     observation = await run_call(run, call.name, call.arguments, limit)
-                if observation.error:
-                    tally.errors[observation.error] += 1
+                key = call_key(call.name, call.arguments)
+                tally.note_call(call.name, key, observation.error)
                 answers.append((call, observation))
+                if tally.invalid_run == self.options.max_invalid_calls:
+                    break
         return answers
 
     def _observations(self, rollout: Rollout, answers: _Answers) -> list[dict[str, Any]]:
@@ -297,6 +303,7 @@ class ToolEnvironmentLoop(AgentLoopBase):
             official=official,
             dense=dense,
             turns_right=sum(verdict.right for verdict in outcome),
+            turns_of_task=len(outcome),
         )
 
     def _output(self, rollout: Rollout, reward_info: dict[str, float]) -> AgentLoopOutput:
@@ -307,7 +314,8 @@ class ToolEnvironmentLoop(AgentLoopBase):
             # verl puts the reward on the last token, so there has to be one; it is not trained on.
             response_ids, mask = [self.template.end_id or min(rollout.end_ids, default=0)], [0]
             log_probs = [0.0] if rollout.sampling_params.get("logprobs") else None
-        turns = turn_fields(rollout.turn_scores, rollout.turn_starts, mask)
+        facts = turn_fields(rollout.turn_scores, rollout.turn_starts, mask)
+        facts[TOOL_CALLS] = tally.calls_of(rollout.offered) if tally.steps else {}
         preempted = -1 if rollout.server.num_preempted is None else rollout.server.num_preempted
         return AgentLoopOutput(
             prompt_ids=conversation.prompt_ids[-self.rollout_config.prompt_length :],
@@ -319,5 +327,5 @@ class ToolEnvironmentLoop(AgentLoopBase):
             reward_score=reward_info["score"],
             num_turns=1 + tally.steps + tally.contexts,
             metrics=AgentLoopMetrics(num_preempted=preempted, **rollout.seconds),
-            extra_fields={**rollout.server.extra_fields, **turns, "reward_extra_info": reward_info},
+            extra_fields={**rollout.server.extra_fields, **facts, "reward_extra_info": reward_info},
         )

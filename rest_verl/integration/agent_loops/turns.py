@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import isfinite
 from numbers import Real
+from typing import Any
 
 from rest_verl.environments.base import RewardsTurns, ToolEnvironment, Verdict, verdict_reward
 
 TURN_SCORES, TURN_SPANS = "turn_scores", "turn_spans"
+TOOL_CALLS = "tool_calls"
+"""A third one: how often each tool that the rollout was offered was called."""
 
 
 def turn_scores(environment: ToolEnvironment, num_turns: int, call_share: float) -> list[float]:
@@ -44,7 +47,7 @@ def _reward(turn: int, value: object, call_share: float) -> float:
 
 def turn_fields(
     scores: list[float], starts: Sequence[int], response_mask: Sequence[int]
-) -> dict[str, list]:
+) -> dict[str, Any]:
     """The extra fields of a rollout that say what its turns earned and where they are.
 
     Args:

@@ -32,6 +32,7 @@ def test_defaults(empty: dict[str, Any], make: Any) -> None:
     assert tool_environment_options(make(empty)) == ToolEnvironmentOptions(
         max_steps_per_turn=20,
         max_turns=None,
+        max_invalid_calls=None,
         max_observation_tokens=512,
         call_timeout=10.0,
         parser="rest",
@@ -66,6 +67,7 @@ PATH = "actor_rollout_ref.rollout.custom.rest_tool_env"
         ({"max_steps_per_turn": None}, "max_steps_per_turn must be .* above 0, got None"),
         ({"max_steps_per_turn": True}, "max_steps_per_turn"),
         ({"max_turns": 1.5}, "max_turns must be a whole number above 0 or null"),
+        ({"max_invalid_calls": 0}, "max_invalid_calls must be a whole number above 0 or null"),
         ({"max_observation_tokens": "512"}, "max_observation_tokens"),
         ({"call_timeout": 0}, "call_timeout must be finite and above 0"),
         ({"call_timeout": float("inf")}, "call_timeout must be finite"),

@@ -138,8 +138,12 @@ def test_what_verl_gets(name: str) -> None:
         "dense": 1.0,
         "turns": 2.0,
         "turns_right": 2.0,
+        "turns_cut": 0.0,
         "steps": 4.0,
         "calls": 3.0,
+        "no_call": 0.0,
+        "calls_repeated": 0.0,
+        "invalid_streak": 0.0,
         "observations_cut": 0.0,
         "errors/malformed": 0.0,
         "errors/arguments": 0.0,
@@ -147,8 +151,10 @@ def test_what_verl_gets(name: str) -> None:
         "errors/timeout": 0.0,
         "limit/steps": 0.0,
         "limit/turns": 0.0,
+        "limit/invalid_calls": 0.0,
         "limit/response_length": 0.0,
         "limit/prompt_too_long": 0.0,
+        "limit/none": 1.0,
     }
     assert output.num_turns == 8  # prompt, 4 answers, 2 rounds of observations, 1 user message
     assert output.metrics.num_preempted == 4
