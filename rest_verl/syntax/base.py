@@ -71,6 +71,9 @@ class Syntax(ABC):
     """What opens and what closes a thought."""
     blocks: ClassVar[Mapping[bytes, bytes | None]]
     """What opens calls -> what closes them; None where their end needs no tag."""
+    opens_call: ClassVar[bytes] = b""
+    """Where calls open without one of these tags: what opens one, a regular expression on what of
+    a message is FORMAT."""
     opaque: ClassVar[Mapping[bytes, bytes]] = {}
     """Further pairs of tags; what a closed pair encloses is text, whatever tags are in it."""
     end_tokens: ClassVar[tuple[str, ...]] = ()

@@ -48,6 +48,7 @@ class GptOss(Syntax):
 
     think = (b"<|channel|>analysis<|message|>", _END)
     blocks: ClassVar = {}
+    opens_call = rb"\sto="
     end_tokens = ("<|call|>", "<|return|>")
     inner_tokens = ("<|end|>",)
     form = "(?:(?:Tt)*Cc)+"

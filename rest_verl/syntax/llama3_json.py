@@ -29,6 +29,8 @@ _FIRST_KEYS = (b'"name"', b'"type"')
 class Llama3Json(BareSyntax):
     """One or more JSON objects, or text."""
 
+    opens_call = rb"(?:<\|python_tag\|>\s*)?\{"
+
     def __init__(self) -> None:
         super().__init__()
         self._calls = JsonCalls([*self.tags, _PYTHON_TAG])

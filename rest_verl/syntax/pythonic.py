@@ -57,6 +57,8 @@ class _Found(NamedTuple):
 class Pythonic(BareSyntax):
     """A list of calls, or text."""
 
+    opens_call = rb"(?:<\|python_start\|>\s*)?\["
+
     def begins_calls(self, text: bytes, position: int, end: int) -> bool:
         """As the base."""
         return _BEGINNING.match(text, position, end) is not None
