@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tensordict import TensorDict
 
+from rest_verl.algorithm.control import ControlLabeler
 from rest_verl.algorithm.regions import PROMPT_TOKENS, RegionLabeler
+from rest_verl.integration.message_reader import named_ids
 from rest_verl.integration.run_syntax import RunSyntaxes, asked_syntax
 from rest_verl.syntax import Syntax
 
@@ -23,6 +25,15 @@ from rest_verl.syntax import Syntax
 
 _SAMPLED = ("prompts", "responses", "response_mask")
 _ROWS = ("extra_info", "reward_model")
+
+
+class Labels(NamedTuple):
+    """What is known of a batch's tokens from their ids; int8 (B, T) each."""
+
+    regions: np.ndarray
+    """`Region`, -1 where not sampled."""
+    controls: np.ndarray
+    """`Control`, 0 for most tokens."""
 
 
 class RowLabeler:
@@ -49,6 +60,7 @@ class RowLabeler:
         self._end_ids = list(end_ids)
         self._only = next(iter(asked)) if asked is not None and len(asked) == 1 else None
         self._labelers: dict[str, RegionLabeler] = {}
+        self._controls: dict[str, ControlLabeler] = {}
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -61,6 +73,25 @@ class RowLabeler:
             labeler = RegionLabeler(self._tokenizer, syntax, end_ids=self._end_ids)
             self._labelers[syntax.name] = labeler
         return self._labelers[syntax.name]
+
+    def _controls_of(self, syntax: Syntax) -> ControlLabeler:
+        if syntax.name not in self._controls:
+            stops = named_ids(self._tokenizer, syntax.stop_tokens)
+            labeler = ControlLabeler(self.of(syntax).vocabulary, syntax, stops)
+            self._controls[syntax.name] = labeler
+        return self._controls[syntax.name]
+
+    def read(self, sampled: TensorDict) -> Labels:
+        """Labels of jagged `responses` under the `response_mask` of what was sampled."""
+        regions_BT = self.label(sampled)
+        ids_BT = sampled["responses"].to_padded_tensor(0).numpy()
+        controls_BT = np.zeros_like(regions_BT)
+        asked = np.array(self._asked(sampled))
+        for name in np.unique(asked).tolist():
+            rows = asked == name
+            labeler = self._controls_of(self._syntaxes.named(name))
+            controls_BT[rows] = labeler.label(ids_BT[rows], regions_BT[rows])
+        return Labels(regions_BT, controls_BT)
 
     def label(self, sampled: TensorDict) -> np.ndarray:
         """Regions of jagged `responses` under the `response_mask` of what was sampled, int8 (B, T),
@@ -110,7 +141,7 @@ class BackgroundLabels:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rest-labels")
         self._keys: list[str] = []
-        self._regions: Future[np.ndarray] | None = None
+        self._labels: Future[Labels] | None = None
 
     def start(self, labeler: RowLabeler, keys: Sequence[str], sampled: TensorDict) -> None:
         """Begins with the batch of these keys.
@@ -121,18 +152,19 @@ class BackgroundLabels:
             sampled: The labeler's columns, jagged, as sampled.
         """
         self._keys = list(keys)
-        self._regions = self._pool.submit(labeler.label, sampled)
+        self._labels = self._pool.submit(labeler.read, sampled)
 
-    def take(self, keys: Sequence[str]) -> np.ndarray | None:
-        """Regions of the rows with these keys, int8, (B, T), -1 where not sampled; waits for them.
+    def take(self, keys: Sequence[str]) -> Labels | None:
+        """The labels of the rows with these keys; waits for them.
 
         None where other rows were labelled: the caller has to label them itself.
         """
-        if self._regions is None or set(keys) != set(self._keys):
+        if self._labels is None or set(keys) != set(self._keys):
             return None
         row = {key: number for number, key in enumerate(self._keys)}
-        regions_BT, self._regions = self._regions.result(), None
-        return regions_BT[[row[key] for key in keys]]
+        labels, self._labels = self._labels.result(), None
+        order = [row[key] for key in keys]
+        return Labels(*(labels_BT[order] for labels_BT in labels))
 
 
 def _tails(prompts: Sequence[Any]) -> np.ndarray:

@@ -42,11 +42,13 @@ from rest_verl.integration.chosen_platform import runs_on_cpu
 from rest_verl.integration.estimators import EstimatorInputs
 from rest_verl.integration.foreign_calls import foreign_calls_warning, has_few_calls
 from rest_verl.integration.horizon import describe_clock, run_clock, run_steps
-from rest_verl.integration.labelling import BackgroundLabels, RowLabeler
+from rest_verl.integration.labelling import BackgroundLabels, Labels, RowLabeler
 from rest_verl.integration.message_reader import generation_end_ids
+from rest_verl.integration.policy_metrics import LOG_PROBS, policy_metrics
 from rest_verl.integration.registries import require_registered
 from rest_verl.integration.reward_metrics import reward_metrics
 from rest_verl.integration.reward_options import hand_over_clock
+from rest_verl.integration.rollout_metrics import tool_metrics, turn_metrics
 from rest_verl.integration.run_state import checkpoint_to_resume, read_state, write_state
 from rest_verl.integration.run_syntax import RunSyntaxes, asked_syntaxes
 from rest_verl.integration.samples import sample_steps, staleness_metrics
@@ -123,17 +125,19 @@ class ReSTMixin(EstimatorInputs):
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         with marked_timer("rest_weights", self.timing_raw):  # type: ignore[attr-defined]
-            regions = self.labels.take(batch.keys)
-            if regions is None:
-                regions = self.labeler.label(self._get(batch, *self.labeler.columns))
+            labels = self.labels.take(batch.keys)
+            if labels is None:
+                labels = self.labeler.read(self._get(batch, *self.labeler.columns))
         batch = super()._compute_advantage(batch, metrics=metrics)
         with marked_timer("rest_weights", self.timing_raw):  # type: ignore[attr-defined]
-            return self._write_weights(batch, regions, metrics)
+            return self._write_weights(batch, labels, metrics)
 
-    def _write_weights(self, batch: KVBatchMeta, regions: Any, metrics: dict) -> KVBatchMeta:
+    def _write_weights(self, batch: KVBatchMeta, labels: Labels, metrics: dict) -> KVBatchMeta:
         # Read after super: rollout correction may have rewritten the mask and written weights.
-        data = self._get(batch, "response_mask", "entropy", WEIGHT_COLUMN)
-        nested_mask = data["response_mask"]
+        data = self._get(batch, "response_mask", "entropy", WEIGHT_COLUMN, *LOG_PROBS)
+        nested_mask, regions = data["response_mask"], labels.regions
+        turns = self._turns(batch, nested_mask)
+        metrics.update(policy_metrics(labels, turns, data))
         trains = nested_mask.bool().to_padded_tensor(False)  # as bool: an eighth of the memory
         regions[~trains.numpy()] = -1  # from the sampled to the loss mask
         current = self.global_steps  # type: ignore[attr-defined]
@@ -145,9 +149,7 @@ class ReSTMixin(EstimatorInputs):
             step=steps,
             config=self.rest_config,
             memory=self.memory,
-            turns=self._turns(batch, nested_mask)
-            if self.rest_config.weights_per == "turn"
-            else None,
+            turns=turns,
         )
         metrics.update(stats)
         metrics.update(staleness_metrics(current - steps, batch.tags))
@@ -184,6 +186,8 @@ class ReSTMixin(EstimatorInputs):
         extra_fields = data.pop("extra_fields").tolist() if "extra_fields" in data else []
         is_padding = [tag.get("is_padding", False) for tag in batch.tags]
         metrics.update(reward_metrics(scores, extra_fields, is_padding))
+        metrics.update(turn_metrics(extra_fields, is_padding))
+        metrics.update(tool_metrics(extra_fields, is_padding))
 
     def _validate(self) -> dict[str, float]:
         loader = self.val_dataloader

@@ -57,16 +57,17 @@ class Noting:
         self.labeler, self.threads = row_labeler(one_byte_per_token()), []
         self.columns = self.labeler.columns
 
-    def label(self, sampled):
+    def read(self, sampled):
         self.threads.append(threading.current_thread().name)
-        return self.labeler.label(sampled)
+        return self.labeler.read(sampled)
 
 
 def test_they_follow_their_rows(queue):
     labeler, labels, keys = row_labeler(one_byte_per_token()), BackgroundLabels(), batch().keys
-    direct = labeler.label(sampled(queue))
+    regions, controls = direct = labeler.read(sampled(queue))
+    assert regions.tolist() == labeler.label(sampled(queue)).tolist()
     labels.start(labeler, keys, sampled(queue))
-    np.testing.assert_array_equal(labels.take(keys[::-1]), direct[::-1])
+    np.testing.assert_array_equal(labels.take(keys[::-1]), [regions[::-1], controls[::-1]])
     assert labels.take(keys) is None  # taken already
     labels.start(labeler, keys, sampled(queue))
     assert labels.take([*keys[:-1], "another"]) is None
@@ -127,7 +128,7 @@ def test_what_the_thread_raises_stops_the_step(queue, monkeypatch):
     class Broken:
         columns = ("responses", "response_mask")
 
-        def label(self, sampled):
+        def read(self, sampled):
             raise RuntimeError("broken labeler")
 
     monkeypatch.delenv("VERL_PLATFORM", raising=False)

@@ -1,8 +1,10 @@
 """The trainer's metrics of a step: the reward and its parts, and how verl joins mini-batches."""
 
+import math
+
 import pytest
 from tensordict import NonTensorData, NonTensorStack
-from trainer_in_memory import Queue, Trainer, batch, jagged
+from trainer_in_memory import TEXTS, Queue, Trainer, batch, jagged
 
 from rest_verl.algorithm.regions import Region
 from rest_verl.algorithm.weighting import ReSTConfig
@@ -63,6 +65,7 @@ def test_reward_metrics(scores, fields, padding, expected):
 
 def test_reward_metrics_come_from_the_queue(monkeypatch):
     infos = [{"reward_extra_info": {"format_ok": value}} for value in (1.0, 0.0, 1.0)]
+    infos[0] |= {"turn_spans": [[0, 2]], "turn_scores": [0.25], "tool_calls": {"read": 1}}
     queue = Queue(
         rm_scores=jagged([[0.0, 4.0], [-3.0], [9.0]]),
         extra_fields=NonTensorStack(*map(NonTensorData, infos)),
@@ -76,4 +79,28 @@ def test_reward_metrics_come_from_the_queue(monkeypatch):
         "critic/score/mean": 0.0,
         "reward/total/mean": 0.5,
         "reward/format_ok/mean": 0.5,
+        "rest/turn/reached/1": 1.0,
+        "rest/turn/reward/1": 0.25,
+        "rest/tools/offered": 1.0,
+        "rest/tools/never_called": 0.0,
+        "rest/tools/called/read": 1.0,
     }
+
+
+def test_control_tokens_are_counted_as_sampled(queue):
+    """Rollout correction has thinned the mask of what trains; what was sampled stays."""
+    tag, name = TEXTS[0].index("<tool_call>"), TEXTS[0].index("f")
+    entropies = [[9.0] * len(text) for text in TEXTS]
+    entropies[0][tag], entropies[0][name] = 0.25, 0.5
+    queue.columns["entropy"] = jagged(entropies)
+    queue.columns["old_log_probs"] = jagged([[-1.0] * len(text) for text in TEXTS])
+    trainer, metrics = Trainer(ReSTConfig()), {}
+    trainer._compute_old_log_prob(batch(), metrics={})
+    masks = [row.tolist() for row in queue.columns["response_mask"].unbind()]
+    masks[0][tag] = 0
+    queue.columns["response_mask"] = jagged(masks)
+    trainer._compute_advantage(batch(), metrics)
+    assert metrics["rest/control/entropy/call"] == 0.25
+    assert metrics["rest/control/entropy/name"] == 0.5
+    assert metrics["rest/control/probability/call"] == pytest.approx(math.exp(-1))
+    assert not any("/end" in metric or "log_prob_gap" in metric for metric in metrics)
