@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from rest_verl.viewing.palette import Theme
 from rest_verl.viewing.report.groups import Group, Line
-from rest_verl.viewing.report.panels import Curve, Panel, all_panels
+from rest_verl.viewing.report.panels import Curve, Panel
+from rest_verl.viewing.report.tool_panels import panels_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ def charts(groups: Sequence[Group]) -> list[Chart]:
     each curve becomes a chart of its own, in which colour tells the groups apart.
     """
     records = [record for group in groups for run in group.runs for record in run.records]
-    panels = all_panels(records)
+    panels = panels_of(records)
     if len(groups) == 1:
         found = [_chart_of_panel(panel, groups[0]) for panel in panels]
     else:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from rest_verl.viewing.report.groups import Group
 from rest_verl.viewing.report.metrics import Record, gap_remarks
-from rest_verl.viewing.report.panels import GRAD_NORM, LENGTH, REWARD, all_panels
+from rest_verl.viewing.report.panels import GRAD_NORM, LENGTH, REWARD
 from rest_verl.viewing.report.remarks import remarks
 from rest_verl.viewing.report.sources import Run
+from rest_verl.viewing.report.tool_panels import panels_of
 from rest_verl.viewing.text import visible_text
 
 _NEEDED = {"reward": REWARD, "response length": LENGTH, "gradient norm": GRAD_NORM}
@@ -64,7 +65,7 @@ def data_notes(groups: Sequence[Group]) -> list[str]:
 def _expected_names(records: Sequence[Record]) -> list[str]:
     """The metrics that are drawn and that each training step should have."""
     present = {name for record in records for name in record}
-    curves = [c for panel in all_panels(records) if not panel.sparse for c in panel.curves]
+    curves = [c for panel in panels_of(records) if not panel.sparse for c in panel.curves]
     found = (next((n for n in curve.names if n in present), None) for curve in curves)
     return [name for name in found if name is not None]
 

@@ -25,6 +25,7 @@ from rest_verl.viewing.report.panels import (
     REWARD,
     TURNS,
 )
+from rest_verl.viewing.report.tool_remarks import tool_remarks
 
 FLAT_FROM = 20
 """Steps; before them even a good run may show no rise."""
@@ -62,7 +63,7 @@ def remarks(records: Sequence[Record], preset: str | None = None) -> list[Remark
         preset: Its ResT preset, for the bounds of the weights; None: `paper` is assumed.
     """
     found = [remark for check in CHECKS for remark in check(records)]
-    return found + weights_at_bounds(records, preset)
+    return found + tool_remarks(records) + weights_at_bounds(records, preset)
 
 
 def reward_flat(records: Sequence[Record]) -> list[Remark]:
