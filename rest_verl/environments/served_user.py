@@ -91,7 +91,8 @@ class ServedUser:
         Raises:
             UserUnavailable: it cannot be reached, refuses the key, or has others only.
         """
-        httpx = _httpx()
+        import httpx
+
         try:
             answer = httpx.get(
                 self._url("/models"),
@@ -118,7 +119,8 @@ class ServedUser:
 
     async def _post(self, path: str, request: dict[str, Any]) -> Any:
         """The answer to a request, after as many tries as it may have."""
-        httpx = _httpx()
+        import httpx
+
         # A client of its own: nothing is shared between rollouts or left open after them.
         async with httpx.AsyncClient(timeout=self.timeout, verify=_certificates()) as client:
             for tries_left in range(self.retries, -1, -1):
@@ -147,18 +149,12 @@ class ServedUser:
         )
 
 
-def _httpx() -> Any:
-    try:
-        import httpx
-    except ImportError:
-        raise ValueError("a served user needs the package httpx: pip install httpx") from None
-    return httpx
-
-
 @cache
 def _certificates() -> Any:
     """Reading them takes longer than a request to a machine nearby."""
-    return _httpx().create_ssl_context()
+    import httpx
+
+    return httpx.create_ssl_context()
 
 
 def _headers() -> dict[str, str]:

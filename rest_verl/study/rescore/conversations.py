@@ -5,13 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from rest_verl.integration.agent_loops.options import tool_environment_options
 from rest_verl.integration.agent_loops.rows import Row
 from rest_verl.study.recorded import Recorded
 from rest_verl.study.rescore.playback import (
@@ -71,7 +66,8 @@ class ConversationScorer:
         self._tokenizer = tokenizer
         self._model_type = model_type
         self._loop: Any = None
-        self._frames: Frames | None = None
+        self._frames: dict[bool, Frames] = {}
+        """With special tokens, and without."""
         self._checked: set[str] = set()
         """Rows of the data set."""
 
@@ -94,7 +90,7 @@ class ConversationScorer:
                 raise ValueError(f"{row.where}: {error}") from None
             if row.text is not None:
                 check_tags(row, self._reader(columns).syntax, self._tokenizer)
-                self._text_frames()
+                self._frames_of(with_special=False)
 
     def score(self, row: Recorded, candidates: Sequence[Mapping[str, Any]]) -> Replay:
         """Replays a conversation that `check` let through.
@@ -155,7 +151,11 @@ class ConversationScorer:
         # What did not fit in the run does not fit now; unless tools answer at another length.
         for length in (len(row.token_ids), _ANY_LENGTH):
             script = IdScript(
-                self._tokenizer, row.token_ids, row.response_mask, self._end_ids(columns)
+                self._tokenizer,
+                row.token_ids,
+                row.response_mask,
+                self._end_ids(columns),
+                self._frames_of(with_special=True),
             )
             replay = self._play(script, columns, length, is_cut_off=script.is_empty)
             if not replay.num_faults:
@@ -204,18 +204,20 @@ class ConversationScorer:
             self._tokenizer,
             text,
             self._reader(columns),
-            self._text_frames(),
+            self._frames_of(with_special=False),
             self._agent_loop().template.end_id,
             self._settings.tool_env.max_steps_per_turn,
             wrong_ends,
             is_last_try,
         )
 
-    def _text_frames(self) -> Frames:
-        if self._frames is None:
+    def _frames_of(self, *, with_special: bool) -> Frames:
+        if with_special not in self._frames:
             loop = self._agent_loop()
-            self._frames = frames_of(loop.continuous_token_builder, loop.template)
-        return self._frames
+            self._frames[with_special] = frames_of(
+                loop.continuous_token_builder, loop.template, with_special=with_special
+            )
+        return self._frames[with_special]
 
     def _reader(self, columns: Mapping[str, Any]) -> Any:
         ground_truth = (columns.get("reward_model") or {}).get("ground_truth")
@@ -233,27 +235,17 @@ class ConversationScorer:
         return self._loop
 
     async def _make_loop(self) -> Any:
-        from rest_verl.integration.agent_loops.tool_env import ToolEnvironmentLoop
+        from rest_verl.integration.agent_loops.standalone import standalone_loop
+        from rest_verl.study.rescore.replay_loop import ReplayLoop
 
-        options = self._settings.tool_env
-        custom = {"rest_tool_env": {**vars(options), "task": dict(options.task)}}
-        config = OmegaConf.create(
-            {
-                "actor_rollout_ref": {
-                    "model": {"path": str(Path(str(self._settings.model)))},
-                    "rollout": {"prompt_length": 0, "response_length": 0, "custom": custom},
-                },
-                "algorithm": {"rest": {"syntax": self._settings.syntax}},
-                "data": {"apply_chat_template_kwargs": dict(self._settings.chat_template_kwargs)},
-            }
-        )
-        tool_environment_options(config)
-        return ToolEnvironmentLoop(
-            trainer_config=SimpleNamespace(config=config),
-            server_manager=None,
+        settings = self._settings
+        return standalone_loop(
+            ReplayLoop,
+            server=None,
             tokenizer=self._tokenizer,
-            processor=None,
-            dataset_cls=None,
-            data_config=SimpleNamespace(config=config.data),
-            hf_model_type=self._model_type,
+            model_type=self._model_type,
+            model=str(settings.model),
+            options=settings.tool_env,
+            syntax=settings.syntax,
+            chat_template_kwargs=settings.chat_template_kwargs,
         )

@@ -6,7 +6,8 @@ the recorded messages, and compares what the loop appended with what was appende
 Ids say by their mask where a message ends. Text has lost that: a message is taken to end where the
 text goes on as the template would go on after it. If what then follows is not what the loop
 appends, the message was longer, the script says so (`WrongEnd`), and the conversation has to be
-played again without that end.
+played again without that end. Where a user reacted, only the record knows what they said: a text is
+taken at its word there.
 """
 
 from __future__ import annotations
@@ -41,16 +42,25 @@ class Frame(NamedTuple):
     closing: str
     """Up to where the next message begins."""
 
+    def inside(self, text: str, start: int = 0) -> str:
+        """What it is put around in `text` from `start` on; all from there where it is not."""
+        first = start + len(self.opening) * text.startswith(self.opening, start)
+        end = text.find(self.closing, first)
+        return text[first : len(text) if end < 0 else end]
+
 
 class Frames(NamedTuple):
-    """Of a model's template, without special tokens."""
+    """Of a model's template."""
 
     observations: Frame
     user: Frame
 
 
-def frames_of(builder: Any, template: Any) -> Frames:
+def frames_of(builder: Any, template: Any, *, with_special: bool = False) -> Frames:
     """What is around observations and user messages in the text of a dump.
+
+    Args:
+        with_special: as the ids have it; else without special tokens.
 
     Raises:
         ValueError: nothing is left of it without special tokens.
@@ -67,9 +77,9 @@ def frames_of(builder: Any, template: Any) -> Frames:
         said = builder.tokenizer.encode("said", add_special_tokens=False)
         end = [] if template.end_id is None else [template.end_id]
         conversation.add_sampled([*said, *end], None, "said")
-        before = _text(builder.tokenizer, conversation.response_ids)
+        before = _text(builder.tokenizer, conversation.response_ids, with_special)
         conversation.add_context(messages)
-        after = _text(builder.tokenizer, conversation.response_ids)[len(before) :]
+        after = _text(builder.tokenizer, conversation.response_ids, with_special)[len(before) :]
         opening, _, closing = after.partition(_MARK)
         if not opening:
             raise ValueError(
@@ -105,6 +115,9 @@ class Script(Protocol):
     def message(self, prompt_ids: list[int]) -> Message | None:
         """The next message, given all ids before it; None: there is none."""
 
+    def user_message(self) -> str | None:
+        """What the user said after the last message; None: nothing."""
+
     def left_over(self) -> bool:
         """Whether the record goes on where the loop stopped."""
 
@@ -117,6 +130,8 @@ class IdScript:
     token_ids: np.ndarray
     response_mask: np.ndarray
     end_ids: set[int]
+    frames: Frames
+    """With special tokens."""
     differences: list[dict[str, str]] = field(default_factory=list)
     num_compared: int = 0
 
@@ -149,6 +164,13 @@ class IdScript:
         ids = self._runs.pop(0)
         return Message(ids, bool(self._runs) or ids[-1] in self.end_ids)
 
+    def user_message(self) -> str | None:
+        """As `Script.user_message`."""
+        if not self._runs:
+            return None
+        appended = _text(self.tokenizer, self._runs[0], with_special=True)
+        return self.frames.user.inside(appended)
+
     def left_over(self) -> bool:
         """As `Script.left_over`."""
         return bool(self._runs)
@@ -166,6 +188,7 @@ class TextScript:
     text: str
     reader: MessageReader
     frames: Frames
+    """Without special tokens."""
     end_id: int | None
     max_steps: int
     """Messages that may answer one user message: the last of so many was not cut off."""
@@ -223,6 +246,10 @@ class TextScript:
         if self._is_cut(reading):
             return Message(self._ids(said), is_ended=False)
         return self._ended(said)
+
+    def user_message(self) -> str | None:
+        """As `Script.user_message`."""
+        return None if self._frame is None else self._frame.inside(self.text, self.position)
 
     def left_over(self) -> bool:
         """As `Script.left_over`."""
@@ -285,5 +312,5 @@ class Playback:
         )
 
 
-def _text(tokenizer: Any, token_ids: Sequence[int]) -> str:
-    return tokenizer.decode(token_ids, skip_special_tokens=True)
+def _text(tokenizer: Any, token_ids: Sequence[int], with_special: bool = False) -> str:
+    return tokenizer.decode(token_ids, skip_special_tokens=not with_special)
