@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rest_verl.algorithm.presets import PRESETS
+from rest_verl.options.assignments import read_assignments
 from rest_verl.options.lists import Listed, split_paths
 from rest_verl.options.values import json_object, positive_int, positive_number, training_progress
 
@@ -102,10 +103,9 @@ def replay_step(arguments: argparse.Namespace) -> int:
     from rest_verl.study.recorded import dump_files, read_recorded
     from rest_verl.study.replay.batch import check_rows
     from rest_verl.study.replay.log import find_log, logged_step
-    from rest_verl.study.rescore.settings import parse_options
 
     # before a model is read: what can be refused at once
-    options = {"preset": arguments.preset, **parse_options(arguments.rest, "--rest")}
+    options = {"preset": arguments.preset, **read_assignments(arguments.rest, "--rest")}
     config = ReSTConfig.from_options(options)
     if config.weights_per == "turn":
         raise ValueError("--rest weights_per=turn: dumps do not tell which turn a token is of")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import rest_verl
 from rest_verl.algorithm.clock import Clock
 from rest_verl.integration.agent_loops.options import ToolEnvironmentOptions
+from rest_verl.options.assignments import read_assignments
 from rest_verl.rewards import RewardConfig
 
 _SCORING_CODE = ("syntax", "rewards", "environments", "integration", "study")
@@ -71,7 +71,7 @@ def reward_settings(
     Raises:
         ValueError: an unknown preset or option, or a schedule that nothing says the length of.
     """
-    options = parse_options([word for word in words if "=" in word], "--reward")
+    options = read_assignments([word for word in words if "=" in word], "--reward")
     names = [word for word in words if "=" not in word]
     if len(names) > 1:
         raise ValueError(f"--reward {' '.join(words)}: names two presets; leave one")
@@ -97,36 +97,7 @@ def tool_env_settings(words: Sequence[str]) -> ToolEnvironmentOptions:
     Raises:
         ValueError: an unknown option, or a value that it cannot have.
     """
-    return ToolEnvironmentOptions.from_mapping(parse_options(words, "--tool-env"))
-
-
-def parse_options(words: Iterable[str], option: str) -> dict[str, Any]:
-    """`{"a": 1, "b": {"c": "x"}}` from `a=1 b.c=x`; values are JSON, or else text.
-
-    Raises:
-        ValueError: a word without a key or a value, a key given twice.
-    """
-    found: dict[str, Any] = {}
-    for word in words:
-        key, equals, text = word.partition("=")
-        if not equals or not key or not text:
-            raise ValueError(f"{option} {word}: write KEY=VALUE")
-        *sections, name = key.split(".")
-        place = found
-        for section in sections:
-            inner = place.setdefault(section, {})
-            place = inner if isinstance(inner, dict) else {name: inner}
-        if name in place:
-            raise ValueError(f"{option} {word}: {key} is given twice")
-        place[name] = _value(text)
-    return found
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
+    return ToolEnvironmentOptions.from_mapping(read_assignments(words, "--tool-env"))
 
 
 def _tokenizer_files(folder: Path) -> str:
