@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from rest_verl.environments.template import examine_template
 from rest_verl.evaluation.asking import check_template
 from rest_verl.evaluation.calls import are_calls, are_turns
-from rest_verl.evaluation.conversations import Chat, Dialogue, Question, Record
+from rest_verl.evaluation.conversations import Chat, Dialogue, Question, Record, Row
 from rest_verl.evaluation.generation import GenerationOptions, run_all, vllm_engine
 from rest_verl.evaluation.store import (
     Key,
@@ -30,13 +29,11 @@ from rest_verl.integration.chosen_platform import choose_platform, runs_on_cpu
 from rest_verl.integration.message_reader import MessageReader, generation_end_ids
 from rest_verl.integration.run_syntax import RunSyntaxes
 from rest_verl.integration.token_builder import token_builder
+from rest_verl.integration.versions import package_versions
 
-PACKAGES = ("rest-verl", "verl", "vllm", "transformers", "torch")
-"""Whose versions have a part in what is generated."""
-
-Row = Question | Dialogue
 Job = tuple[Row, int]
 """A row, and the number of a sample."""
+AnyRow = TypeVar("AnyRow", bound=Row)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +83,9 @@ def run_evaluation(evaluation: Evaluation, folder: Path) -> list[Record]:
     return records
 
 
-def rescore(folder: Path, rows: Sequence[Row], samples: int) -> list[Record]:
+def rescore(
+    folder: Path, rows: Sequence[Question | Dialogue], samples: int
+) -> list[Record]:
     """The records in `folder`, judged anew and written back.
 
     Raises:
@@ -96,7 +95,9 @@ def rescore(folder: Path, rows: Sequence[Row], samples: int) -> list[Record]:
         return _rescore(folder, rows, samples)
 
 
-def _rescore(folder: Path, rows: Sequence[Row], samples: int) -> list[Record]:
+def _rescore(
+    folder: Path, rows: Sequence[Question | Dialogue], samples: int
+) -> list[Record]:
     found = {record_key(record): record for record in read_records(folder)}
     jobs = _jobs(rows, samples)
     if missing := sum(key not in found for key in jobs):
@@ -123,7 +124,7 @@ def _rescore(folder: Path, rows: Sequence[Row], samples: int) -> list[Record]:
     return records
 
 
-def _jobs(rows: Sequence[Row], samples: int) -> dict[Key, Job]:
+def _jobs(rows: Sequence[AnyRow], samples: int) -> dict[Key, tuple[AnyRow, int]]:
     """Every row with every sample number, in the order of the results."""
     return {(row.id, sample): (row, sample) for row in rows for sample in range(samples)}
 
@@ -147,15 +148,8 @@ def _description(evaluation: Evaluation, reader: MessageReader) -> dict[str, Any
         "syntax": reader.syntax.name,
         "model": {"path": str(evaluation.model), "files": model_checksums(evaluation.model)},
         "options": {**asdict(evaluation.options), "on_cpu": runs_on_cpu()},
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": package_versions(),
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 async def _generate(

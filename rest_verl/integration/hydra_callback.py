@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rest_verl.integration.checks import check_config
 from rest_verl.integration.provenance import USERS_OWN, settle_users_own
+from rest_verl.integration.run_record import bring_files
 from rest_verl.integration.syntax_check import describe_syntax
 
 
@@ -21,7 +22,9 @@ class CheckConfig(Callback):
 
     def on_run_start(self, config: DictConfig, config_name: str | None = None, **_: Any) -> None:
         """Before Hydra copies the configuration for the job."""
-        print("\n".join(_settled(config, str(config_name))), flush=True)
+        lines = _settled(config, str(config_name))
+        lines += bring_files(config, str(config_name), _overrides(config))
+        print("\n".join(lines), flush=True)
 
     def on_job_start(self, config: DictConfig, **_: Any) -> None:
         """One message and exit code 1 where check_config refuses the configuration."""
@@ -34,10 +37,13 @@ class CheckConfig(Callback):
             raise SystemExit(f"rest_verl: {error}") from None
 
 
+def _overrides(config: DictConfig) -> list[str]:
+    return [*config.hydra.overrides.hydra, *config.hydra.overrides.task]
+
+
 def _settled(config: DictConfig, config_name: str) -> list[str]:
-    overrides = [*config.hydra.overrides.hydra, *config.hydra.overrides.task]
     try:
-        return settle_users_own(config, config_name, overrides)
+        return settle_users_own(config, config_name, _overrides(config))
     except Exception as error:  # else the preset would win in silence
         keys = " and ".join(USERS_OWN)
         raise SystemExit(

@@ -50,17 +50,17 @@ def settle_users_own(config: DictConfig, config_name: str, overrides: Sequence[s
     Returns:
         One line an option, for the start of the log.
     """
-    found = _last_settings(config, config_name, overrides)
+    found = _last_settings(config, config_name, overrides, USERS_OWN)
     lines = []
     for key in USERS_OWN:
         if _is_on_command_line(key, overrides):
             source = "command line"
         elif key in found:
             value, source = found[key]
-            _set(config, key, value)
+            set_option(config, key, value)
             mode = OmegaConf.select(config, key)  # the file's value may refer to another
             if key == TRAINER_MODE and f"rest_{mode}" in TRAINERS:
-                _set(config, key, f"rest_{mode}")
+                set_option(config, key, f"rest_{mode}")
                 source = f"{source}: {mode}"
         else:
             source = "+rest"
@@ -68,13 +68,22 @@ def settle_users_own(config: DictConfig, config_name: str, overrides: Sequence[s
     return lines
 
 
-def _set(config: DictConfig, key: str, value: Any) -> None:
+def set_by_user(
+    config: DictConfig, config_name: str, overrides: Sequence[str], keys: Sequence[str]
+) -> set[str]:
+    """Those of `keys` that the command line or a file of the user's sets."""
+    found = _last_settings(config, config_name, overrides, keys)
+    return {key for key in keys if key in found or _is_on_command_line(key, overrides)}
+
+
+def set_option(config: DictConfig, key: str, value: Any) -> None:
+    """Sets an option of a composed configuration, whether it has that or not."""
     with flag_override(config, ["struct", "readonly"], False):
-        OmegaConf.update(config, key, value)
+        OmegaConf.update(config, key, value, force_add=True)
 
 
 def _last_settings(
-    config: DictConfig, config_name: str, overrides: Sequence[str]
+    config: DictConfig, config_name: str, overrides: Sequence[str], keys: Sequence[str]
 ) -> dict[str, Setting]:
     """By option, what a user's own file says last, unless a file of verl's comes after it."""
     sources = [f"{source.schema}://{source.path}" for source in config.hydra.runtime.config_sources]
@@ -83,7 +92,7 @@ def _last_settings(
         if path.startswith(_GROUP):
             continue
         source, content = _read(path, sources)
-        for key in USERS_OWN:
+        for key in keys:
             value = _select(content, package, key)
             if value is None:
                 continue

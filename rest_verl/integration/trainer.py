@@ -49,6 +49,7 @@ from rest_verl.integration.registries import require_registered
 from rest_verl.integration.reward_metrics import reward_metrics
 from rest_verl.integration.reward_options import hand_over_clock
 from rest_verl.integration.rollout_metrics import tool_metrics, turn_metrics
+from rest_verl.integration.run_record import write_run
 from rest_verl.integration.run_state import checkpoint_to_resume, read_state, write_state
 from rest_verl.integration.run_syntax import RunSyntaxes, asked_syntaxes
 from rest_verl.integration.samples import sample_steps, staleness_metrics
@@ -96,6 +97,7 @@ class ReSTMixin(EstimatorInputs):
         self.memory.load(saved_entropies)
         print(describe_clock(self.clock, self.rest_config.horizon, steps), flush=True)
         hand_over_clock(config, self.clock)
+        write_run(config, self.trainer_name, self.clock, steps.number)
 
     def _init_labels(self, config: DictConfig) -> None:
         tokenizer = self.tokenizer  # type: ignore[attr-defined]

@@ -28,12 +28,14 @@ def config_of(folder, epochs=4, **settings):
         "resume_mode": "auto",
         "resume_from_path": None,
         "default_local_dir": str(folder),
+        "logger": ["console"],
+        "v1": {"trainer_mode": "sync"},
     }
     return OmegaConf.create(
         {
             "trainer": trainer | settings,
-            "data": {},
-            "algorithm": {"rest": {"syntax": "toolrl"}},
+            "data": {"train_files": [], "val_files": []},
+            "algorithm": {"rest": {"preset": "paper", "syntax": "toolrl"}},
             "actor_rollout_ref": {"model": {"path": str(folder)}},
             "reward": {"reward_manager": {"name": "rest"}, "custom_reward_function": own},
         }
@@ -45,6 +47,7 @@ def started(config, rest=AVERAGED, step=0, updates=1):
 
     class Started(Trainer):
         parameter_sync_step = updates
+        trainer_name = "rest_sync"
 
         def __init__(self):
             self.config, self.rest_config = config, rest
