@@ -27,8 +27,9 @@ UNSURE = 0.1
 """Mean probability; a policy that knows its format loses less by learning."""
 OPEN = 0.2
 """Nats; so much more entropy at a tag is a choice between two ways on."""
-SPIKE = 0.3
-"""Nats, or mean probability; away from the run's median, on a single step."""
+SPIKE, SPIKE_SCATTER = 0.3, 6.0
+"""Nats, or mean probability, away from the run's median on a single step; and times the median
+distance from it: means of few tokens jump by themselves."""
 CERTAIN, ALIVE = 0.25, 0.05
 """Of the entropy of names at first, and nats: what is left where the choice of tools collapses."""
 SILENT = 0.1
@@ -87,9 +88,11 @@ def _spikes(records: _Rows, names: Sequence[str], sign: int) -> list[int]:
     if change(records, names) is None:
         return []
     steps, values = series(records, names)
-    away = [sign * (value - median(values)) for value in values]
+    middle = median(values)
+    away = [sign * (value - middle) for value in values]
+    least = max(SPIKE, SPIKE_SCATTER * median(map(abs, away)))
     settled = next(place for place, distance in enumerate(away) if distance <= 0)
-    return [steps[place] for place in range(settled, len(away)) if away[place] > SPIKE]
+    return [steps[place] for place in range(settled, len(away)) if away[place] > least]
 
 
 def one_tool_only(records: _Rows) -> list[Remark]:
@@ -197,7 +200,10 @@ def late_turns(records: _Rows) -> list[Remark]:
     if first is not None and first.falls:
         return []
     found: dict[int, str] = {}
-    for what, group in (("mean reward", TURN_REWARD), ("share of rollouts", TURN_REACHED)):
+    lost = {"mean reward": TURN_REWARD}
+    if not _more_is_right(records):  # users who are served sooner say less
+        lost["share of rollouts"] = TURN_REACHED
+    for what, group in lost.items():
         for turn in numbered(records, group):
             name = (f"{group}/{turn}",)
             moved = change(records, name)

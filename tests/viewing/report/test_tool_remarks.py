@@ -143,7 +143,7 @@ COLLAPSES = [
         id="the second turn earns nothing",
     ),
     pytest.param(
-        {"rest__turn__reached__2": 0.02},
+        {"rest__turn__reached__2": 0.02, **FLAT},
         "The reward of late turns vanishes",
         "Since step 41 turn 2 loses its share of rollouts, from 0.",
         id="nobody comes to the second turn",
@@ -169,6 +169,11 @@ def test_a_collapse_is_named_with_its_step(changes: dict, title: str, seen: str)
     "changes",
     [
         pytest.param({"reward__no_call__mean": 0.3}, id="fewer calls, and more right answers"),
+        pytest.param({"rest__turn__reached__2": 0.02}, id="users who are served sooner"),
+        pytest.param(
+            {"rest__control__entropy__end": {step: 0.9 * (step % 3) for step in range(1, 61)}},
+            id="jumps all along: of few tokens",
+        ),
         pytest.param({"rest__turn__log_prob_gap__2": 0.03}, id="a gap within what rounding makes"),
         pytest.param(
             {"rest__turn__reward__1": 0.0, "rest__turn__reward__2": 0.0},
