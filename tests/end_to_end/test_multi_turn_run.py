@@ -131,11 +131,17 @@ def test_every_step_logs_the_conversations(run: Path) -> None:
     assert of_conversations == steps if "bfcl" in run.name else of_conversations
     for record in of_conversations:
         assert {f"reward/{name}/mean" for name in [*names, "limit/response_length"]} <= set(record)
+        ends = [record[name] for name in record if name.startswith("reward/limit/")]
+        assert sum(ends) == pytest.approx(1)
         assert record["reward/steps/mean"] >= record["reward/turns/mean"] >= 1
         assert 0 <= record["reward/official/mean"] <= 1
         assert record["reward/calls/mean"] > 0
         assert record["rest/token_share/args"] > 0
         assert record["rest/token_share/name"] > 0
+        assert 0 < record["rest/control/probability/name"] <= 1
+        assert 0 <= record["rest/turn/log_prob_gap/1"] < 1
+        assert record["rest/turn/reached/1"] == 1
+        assert record["rest/tools/offered"] > record["rest/tools/never_called"]
     log = (run / "train.log").read_text()
     if "shop" in run.name:
         assert [record["rest/staleness/max"] for record in steps] == [0, 1]

@@ -8,6 +8,7 @@ from trainer_in_memory import TEXTS, Queue, Trainer, batch, jagged
 
 from rest_verl.algorithm.regions import Region
 from rest_verl.algorithm.weighting import ReSTConfig
+from rest_verl.environments.tally import Tally
 from rest_verl.integration import trainer
 from rest_verl.integration.reward_metrics import reward_metrics
 
@@ -19,6 +20,12 @@ def test_verl_joins_the_mini_batches_of_a_step_as_means():
     regions = [region.name.lower() for region in Region]
     measures = ("entropy", "weight", "token_share", "weight_share")
     means = [f"rest/{measure}/{region}" for measure in measures for region in regions]
+    means += [
+        f"rest/control/{m}/{c}" for m in ("probability", "entropy") for c in ("call", "name", "end")
+    ]
+    means += [f"rest/turn/{group}/1" for group in ("reached", "reward", "log_prob_gap")]
+    means += ["rest/tools/offered", "rest/tools/never_called"]
+    means += [f"reward/{name}/mean" for name in Tally().reward_info()]
     means += ["rest/progress", "rest/zero_weight_share", "rest/staleness/mean"]
     joined = MetricsAggregator()
     for value, rows in ((1.0, 1), (4.0, 3), (2.0, 4)):
