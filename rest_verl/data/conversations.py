@@ -15,14 +15,14 @@ ENVIRONMENT_AGENT = "rest_tool_env"
 def environment_row(
     name: str,
     task: Mapping[str, Any],
-    style: PromptStyle,
+    style: PromptStyle = "chat_template",
     *,
-    index: int,
-    id: str,
-    category: str,
-    split: str,
-    version: str,
-    data_source: str,
+    index: int = 0,
+    id: str | None = None,
+    category: str | None = None,
+    split: str = "train",
+    version: str = "",
+    data_source: str | None = None,
 ) -> dict[str, Any]:
     """The row of one task; its prompt shows the tools offered at the start and turn 0.
 
@@ -32,12 +32,19 @@ def environment_row(
     Args:
         name: what the environment is registered as; its module must have been imported.
         task: what the environment is made of; JSON throughout.
+        style: how the tools are shown; `chat_template` leaves that to the model's own.
+        id: the row's name, in messages and results; by default the environment's and `index`.
+        category: what evaluations tell apart; by default the environment's name.
+        version: of the data.
+        data_source: what verl's validation tells apart; by default the category.
 
     Raises:
         ValueError: an unknown environment or style, a task that its environment refuses, that JSON
             cannot hold, or in which the user says nothing.
     """
     check_style(style)
+    id = f"{name}_{index}" if id is None else id
+    category = name if category is None else category
     try:
         task_json = json.dumps(task, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -53,7 +60,7 @@ def environment_row(
         prompt.insert(0, {"role": "system", "content": system})
     return {
         "agent_name": ENVIRONMENT_AGENT,
-        "data_source": data_source,
+        "data_source": category if data_source is None else data_source,
         "prompt": prompt,
         "ability": "tool_use",
         "reward_model": {"style": "rule", "ground_truth": ""},

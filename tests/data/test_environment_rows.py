@@ -91,3 +91,12 @@ def test_toolrl_row_speaks_of_messages_and_not_of_records() -> None:
 def test_refused(task: dict[str, Any], style: str, name: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         row(task, style, name)
+
+
+def test_a_name_and_a_task_will_do() -> None:
+    made = environment_row("row_test", {"question": "Hi"}, index=4)
+    assert made["data_source"] == "row_test"
+    info = made["extra_info"]
+    assert (info["id"], info["category"], info["split"]) == ("row_test_4", "row_test", "train")
+    assert info["prompt_style"] == "chat_template"
+    assert environment_row("row_test", {"question": "Hi"}, category="c")["data_source"] == "c"

@@ -1,4 +1,4 @@
-"""`+tool_env=bfcl` composes on verl's own config and spells out every option."""
+"""`+tool_env=<name>` composes on verl's own config and spells out every option."""
 
 from dataclasses import fields
 
@@ -18,17 +18,22 @@ from rest_verl.integration.checks import ReSTConfigError, check_arguments, check
 def composed():
     GlobalHydra.instance().clear()
     with initialize_config_module("verl.trainer.config", version_base=None):
-        yield lambda *more: compose(
-            "ppo_trainer", overrides=["+rest=paper", "+tool_env=bfcl", *more]
+        yield lambda *more, name="bfcl": compose(
+            "ppo_trainer", overrides=["+rest=paper", f"+tool_env={name}", *more]
         )
     GlobalHydra.instance().clear()
 
 
-def test_every_option_is_spelt_out(composed) -> None:
-    rollout = composed().actor_rollout_ref.rollout
+@pytest.mark.parametrize("name", ["bfcl", "default"])
+def test_every_option_is_spelt_out(composed, name) -> None:
+    rollout = composed(name=name).actor_rollout_ref.rollout
     given = set(rollout.custom.rest_tool_env)
     assert given == {field.name for field in fields(ToolEnvironmentOptions)}
     assert rollout.agent.default_agent_loop == "rest_tool_env"
+
+
+def test_the_default_is_the_options_own(composed) -> None:
+    assert tool_environment_options(composed(name="default")) == ToolEnvironmentOptions()
 
 
 def test_options_can_be_overridden(composed) -> None:
