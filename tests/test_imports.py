@@ -32,6 +32,7 @@ ROOMS: dict[str, set[str]] = {
         "evaluation",
     },
     "evaluation.api_bank": {"syntax", "data", "evaluation"},
+    "evaluation.environments": {"syntax", "environments", "evaluation", "integration"},
     "viewing": set(),
     "viewing.tokens": {"syntax", "files", "options", "algorithm", "integration", "viewing"},
     "viewing.report": {"syntax", "files", "options", "algorithm", "viewing"},
@@ -49,7 +50,7 @@ ROOMS: dict[str, set[str]] = {
     "evaluation.validation": {"evaluation.bfcl"},
     "evaluation.commands": {
         "files", "options", "data", "integration", "evaluation", "evaluation.bfcl",
-        "evaluation.api_bank",
+        "evaluation.api_bank", "evaluation.environments",
     },
 }  # fmt: skip
 """Room -> the rooms that it may import, besides itself. A module's room is the longest name here

@@ -9,14 +9,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rest_verl.evaluation.conversations import Dialogue, Question
+from rest_verl.evaluation.conversations import Dialogue, Row
 
 _PROBE = "probe_7c1e"
 
 
-def check_template(
-    builder: Any, model: Path, rows: Iterable[Question | Dialogue], *, shows_tools: bool
-) -> None:
+def check_template(builder: Any, model: Path, rows: Iterable[Row], *, shows_tools: bool) -> None:
     """Renders a prompt of each kind that the rows have.
 
     Args:
@@ -38,11 +36,11 @@ def check_template(
         _render(builder, model, roles, None)
 
 
-def _roles(row: Question | Dialogue, shows_tools: bool) -> tuple[str, ...]:
+def _roles(row: Row, shows_tools: bool) -> tuple[str, ...]:
     """Of the messages that the row begins with."""
-    if isinstance(row, Question):
-        return tuple(message["role"] for message in row.messages)
-    return ("user",) if shows_tools else ("system", "user")
+    if isinstance(row, Dialogue):
+        return ("user",) if shows_tools else ("system", "user")
+    return tuple(message["role"] for message in row.messages)
 
 
 def _render(

@@ -1,4 +1,4 @@
-"""The commands `rest-verl evaluate bfcl | api-bank | compare`."""
+"""The commands `rest-verl evaluate bfcl | api-bank | env | compare`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from rest_verl.options.lists import Listed
+from rest_verl.options.assignments import read_assignments
+from rest_verl.options.lists import Listed, split_paths
 from rest_verl.options.values import json_object, positive_int
 
 _DESCRIPTION = "how good a model's tool calls are, and whether a difference is noise"
@@ -59,6 +60,34 @@ def add_evaluate(commands: Any) -> None:
         "--data", type=Path, required=True, help="folder of level-<N>-api_processed.json"
     )
     api_bank.set_defaults(run_command=evaluate_api_bank)
+
+    env = benchmarks.add_parser("env", help="rows of tool environments, your own among them")
+    _add_generation(env, is_required=True)
+    env.add_argument(
+        "--data",
+        action=Listed,
+        split=split_paths,
+        type=Path,
+        required=True,
+        metavar="PARQUET",
+        help="files of rows, such as validation.parquet",
+    )
+    env.add_argument(
+        "--tool-env",
+        action=Listed,
+        default=[],
+        metavar="KEY=VALUE",
+        help="options of rest_tool_env, such as max_turns=8; those of training where they are not "
+        "its defaults",
+    )
+    env.add_argument(
+        "--syntax",
+        default="auto",
+        metavar="NAME",
+        help="how the model writes calls where a row leaves that to it (default: auto, as its chat "
+        "template)",
+    )
+    env.set_defaults(run_command=evaluate_env)
 
     compare = benchmarks.add_parser("compare", help="two runs on the same rows")
     compare.add_argument("first", type=Path, metavar="A", help="output folder of one run")
@@ -211,6 +240,31 @@ def evaluate_api_bank(arguments: argparse.Namespace) -> int:
     )
     records = run_evaluation(evaluation, arguments.output)
     print(write_api_bank_summary(arguments.output, read_run(arguments.output), records))
+    return 0
+
+
+def evaluate_env(arguments: argparse.Namespace) -> int:
+    """Holds the conversations, scores them and writes the results."""
+    from rest_verl.integration.chosen_platform import choose_platform
+
+    _quieten()
+    options = _generation_options(arguments)
+    choose_platform()  # before verl is imported, with which the user's environments come
+    from rest_verl.evaluation.environments.evaluation import evaluate_environments
+    from rest_verl.integration.agent_loops.options import ToolEnvironmentOptions
+    from rest_verl.integration.checkpoints import find_model
+
+    settings = read_assignments(arguments.tool_env, "--tool-env")
+    table = evaluate_environments(
+        find_model(arguments.model),
+        arguments.data,
+        arguments.output,
+        options=options,
+        tool_env=ToolEnvironmentOptions.from_mapping(settings),
+        syntax=arguments.syntax,
+        limit=arguments.limit,
+    )
+    print(table)
     return 0
 
 

@@ -1,8 +1,9 @@
-"""One row's conversation with a model: a single answer, or the turns of a BFCL conversation.
+"""One row's conversation with a model: a single answer, the turns of a BFCL conversation, or a task
+of an environment, which is held by training's own loop.
 
-The rules of the multi-turn loop are BFCL's: a message without calls that can be read ends the turn,
-one cut off at its token limit is taken as it stands, and a turn with more than 20 steps that call
-ends the conversation. Observations are given whole.
+The rules of the multi-turn loop here are BFCL's: a message without calls that can be read ends the
+turn, one cut off at its token limit is taken as it stands, and a turn with more than 20 steps that
+call ends the conversation. Observations are given whole.
 
 Token in, token out, as in training: what the model sampled is never tokenised again, and tool
 observations and user messages are appended through the chat template's own delta.
@@ -11,7 +12,7 @@ observations and user messages are appended through the chat template's own delt
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -62,6 +63,21 @@ class Dialogue:
     """(calls by turn and step) -> `valid` and `error`."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A row of an environment, whose conversation is held as in training."""
+
+    id: str
+    category: str
+    messages: list[dict[str, str]]
+    """The prompt."""
+    play: Callable[[Chat, str, int], Awaitable[Record]]
+    """(chat, id, sample) -> the record but for what every record has."""
+
+
+Row = Question | Dialogue | Task
+
+
 class _Message(NamedTuple):
     text: str
     calls: Calls | None
@@ -90,10 +106,12 @@ class Chat:
         self.reader = reader
         self.template = examine_template(builder)
 
-    async def record(self, row: Question | Dialogue, sample: int) -> Record:
+    async def record(self, row: Row, sample: int) -> Record:
         """The result record of one sample of a row."""
         if isinstance(row, Question):
             result = await self._answer(row, sample)
+        elif isinstance(row, Task):
+            result = await row.play(self, row.id, sample)
         else:
             result = await self._converse(row, sample)
         return {"id": row.id, "category": row.category, "sample": sample, **result}

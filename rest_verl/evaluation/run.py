@@ -7,14 +7,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from rest_verl.environments.template import examine_template
 from rest_verl.evaluation.asking import check_template
 from rest_verl.evaluation.calls import are_calls, are_turns
-from rest_verl.evaluation.conversations import Chat, Dialogue, Question, Record
+from rest_verl.evaluation.conversations import Chat, Dialogue, Question, Record, Row
 from rest_verl.evaluation.generation import GenerationOptions, run_all, vllm_engine
 from rest_verl.evaluation.store import (
     Key,
@@ -31,9 +31,9 @@ from rest_verl.integration.run_syntax import RunSyntaxes
 from rest_verl.integration.token_builder import token_builder
 from rest_verl.integration.versions import package_versions
 
-Row = Question | Dialogue
 Job = tuple[Row, int]
 """A row, and the number of a sample."""
+AnyRow = TypeVar("AnyRow", bound=Row)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ def run_evaluation(evaluation: Evaluation, folder: Path) -> list[Record]:
     return records
 
 
-def rescore(folder: Path, rows: Sequence[Row], samples: int) -> list[Record]:
+def rescore(folder: Path, rows: Sequence[Question | Dialogue], samples: int) -> list[Record]:
     """The records in `folder`, judged anew and written back.
 
     Raises:
@@ -93,7 +93,7 @@ def rescore(folder: Path, rows: Sequence[Row], samples: int) -> list[Record]:
         return _rescore(folder, rows, samples)
 
 
-def _rescore(folder: Path, rows: Sequence[Row], samples: int) -> list[Record]:
+def _rescore(folder: Path, rows: Sequence[Question | Dialogue], samples: int) -> list[Record]:
     found = {record_key(record): record for record in read_records(folder)}
     jobs = _jobs(rows, samples)
     if missing := sum(key not in found for key in jobs):
@@ -120,7 +120,7 @@ def _rescore(folder: Path, rows: Sequence[Row], samples: int) -> list[Record]:
     return records
 
 
-def _jobs(rows: Sequence[Row], samples: int) -> dict[Key, Job]:
+def _jobs(rows: Sequence[AnyRow], samples: int) -> dict[Key, tuple[AnyRow, int]]:
     """Every row with every sample number, in the order of the results."""
     return {(row.id, sample): (row, sample) for row in rows for sample in range(samples)}
 

@@ -20,7 +20,11 @@ SUMMARY_FILE, TABLE_FILE = "summary.json", "table.md"
 
 _LIMITS = {
     "context": "did not fit into the model's context",
-    "steps": "made calls in more than 20 steps of a turn",
+    "steps": "made calls in more steps of a turn than it may have",
+    "turns": "had as many turns as one may have",
+    "invalid_calls": "made too many invalid calls in a row",
+    "response_length": "ran to the end of the model's context, or had a message cut off",
+    "prompt_too_long": "had a prompt that leaves no room in the model's context",
 }
 
 
