@@ -28,7 +28,7 @@ from rest_verl.files.run_folder import (
     write_about,
 )
 from rest_verl.integration.provenance import set_by_user, set_option
-from rest_verl.integration.run_syntax import SETTING, TEMPLATE_KWARGS
+from rest_verl.integration.run_syntax import TEMPLATE_KWARGS
 from rest_verl.integration.versions import commits, package_versions
 
 LOGGER, VALIDATIONS = "trainer.logger", "trainer.validation_data_dir"
@@ -56,7 +56,8 @@ def bring_files(config: DictConfig, config_name: str, overrides: Sequence[str]) 
         One line an option that was set, for the start of the log.
     """
     users = set_by_user(config, config_name, overrides, (LOGGER, VALIDATIONS))
-    folder, brought = run_folder(config), {}
+    folder = run_folder(config)
+    brought: dict[str, Any] = {}
     if VALIDATIONS not in users:
         brought[VALIDATIONS] = str(folder / VALIDATION)
     if LOGGER not in users and isinstance(own := OmegaConf.select(config, LOGGER), Sequence):
@@ -89,10 +90,10 @@ def write_run(config: DictConfig, trainer: str, clock: Clock, steps: int) -> Non
     about = {
         "trainer": trainer,
         "preset": config.algorithm.rest.preset,
+        "rest": _plain(config.algorithm.rest),
         "model": _model(config),
         "steps": steps,
         "clock": clock.state(),
-        "syntax": OmegaConf.select(config, SETTING),
         "chat_template_kwargs": _plain(OmegaConf.select(config, TEMPLATE_KWARGS)) or {},
         "train_files": _plain(config.data.train_files),
         "val_files": _plain(config.data.val_files),

@@ -118,7 +118,7 @@ def test_what_a_run_writes_down(config, tmp_path, monkeypatch):
         "model": "org/model",
         "steps": 36,
         "clock": {"horizon": 36.0, "anchors": [[0.0, 0.0]]},
-        "syntax": "auto",
+        "rest": OmegaConf.to_container(config.algorithm.rest),
         "chat_template_kwargs": {},
         "train_files": ["a.parquet"],
         "val_files": config.data.val_files,

@@ -9,9 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from rest_verl.files.run_folder import METRICS_FILES
 from rest_verl.study.replay.batch import Batch
 from rest_verl.study.replay.step import CORRELATION
-from rest_verl.viewing.report.sources import METRICS_FILES, read_run
+from rest_verl.viewing.report.sources import read_run
 
 LEAST_CORRELATION = 0.99
 """Of the probabilities of sampled tokens, between a policy and the sampler that holds it; the

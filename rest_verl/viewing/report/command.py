@@ -15,6 +15,8 @@ drawn as their mean and a band from the lowest to the highest:
 
   rest-verl report grpo=out/a0 grpo=out/a1 rest=out/b0 rest=out/b1 --output report.html
 
+A folder of runs is listed: name those of them that are to be drawn.
+
 A path that begins with "./" has no name, whatever "=" stands in it.
 """
 
@@ -53,6 +55,15 @@ def add_report(commands: Any) -> None:
     command.set_defaults(run_command=report)
 
 
+def _listed(runs: list[str]) -> str:
+    """The runs in a folder of runs; "" for anything else."""
+    from rest_verl.viewing.report.runs import holds_runs, runs_table
+
+    if len(runs) != 1 or not holds_runs(Path(runs[0])):
+        return ""
+    return runs_table(Path(runs[0]))
+
+
 def report(arguments: argparse.Namespace) -> int:
     """Writes the report, or shows the run live."""
     if not arguments.watch:
@@ -60,6 +71,9 @@ def report(arguments: argparse.Namespace) -> int:
             raise ValueError("--wait goes with --watch only")
         from rest_verl.viewing.report.write import write_reports
 
+        if arguments.output is None and (listing := _listed(arguments.runs)):
+            print(listing)
+            return 0
         print(write_reports(arguments.runs, arguments.output))
         return 0
     if len(arguments.runs) > 1 or arguments.output is not None:

@@ -156,8 +156,7 @@ def _heading(run: Run, age: float) -> Text:
 
 
 def _remarks(run: Run) -> list[Text]:
-    preset = run.summary.get("preset")
-    found = remarks(run.records, preset if isinstance(preset, str) else None)
+    found = remarks(run.records, run.preset)
     lines = [
         Text("\n▌ ", style="yellow")
         + Text(visible_text(remark.title), style="bold")

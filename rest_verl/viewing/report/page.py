@@ -47,11 +47,12 @@ def facts(group: Group) -> list[tuple[str, str]]:
     summaries = [run.summary for run in group.runs]
     correlations = _numbers(summaries, "sampler_trainer_correlation")
     seconds = _numbers(summaries, "seconds")
+    presets = [visible_text(run.preset) for run in group.runs if run.preset]
     known: list[tuple[str, str | None]] = [
         ("runs", str(len(group.runs)) if len(group.runs) > 1 else None),
-        ("preset", _distinct(summaries, "preset")),
+        ("preset", ", ".join(dict.fromkeys(presets)) or None),
         ("seed" if len(group.runs) == 1 else "seeds", _distinct(summaries, "seed")),
-        ("steps", " / ".join(dict.fromkeys(map(_steps, group.runs)))),
+        ("steps", " / ".join(dict.fromkeys(map(steps_done, group.runs)))),
         ("time", duration(fmean(seconds)) if seconds else None),
         ("sampler–trainer correlation", f"{min(correlations):.4f}" if correlations else None),
     ]
@@ -185,7 +186,8 @@ def total_steps(records: Sequence[Record]) -> int | None:
     return round(steps[-1] / progress[-1]) if steps and progress[-1] > 0 else None
 
 
-def _steps(run: Run) -> str:
+def steps_done(run: Run) -> str:
+    """How many steps it has, and of how many where it goes on."""
     steps, total = _number(run.summary.get("steps")), total_steps(run.records)
     last = run.records[-1]["step"]
     if steps is None and total is not None and last < total:

@@ -2,15 +2,14 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rest_verl.files.json_lines import read_utf8
+from rest_verl.files.run_folder import METRICS_FILES, RUN_FILE, open_run
 from rest_verl.viewing.report.metrics import NoStepYet, Record, load_metrics, merge_steps
-
-METRICS_FILES = ("metrics.jsonl", "verl_metrics.jsonl")
-"""What the recipes write: flat at the run's end, and by verl's file logger as it goes."""
 
 EVENTS = "events.out.tfevents"
 """How the names of tensorboard's event files begin."""
@@ -28,6 +27,14 @@ class Run:
     """`summary.json`: measures before and after, preset, seed; empty where there is none."""
     samples: list[Any] = field(default_factory=list)
     """`samples.json`: answers before and after; empty where there is none."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """`run.json`: what ran; empty where there is none."""
+
+    @property
+    def preset(self) -> str | None:
+        """The ResT preset, as far as it is known."""
+        named = self.summary.get("preset", self.about.get("preset"))
+        return named if isinstance(named, str) else None
 
 
 def find_metrics(run: Path) -> Path:
@@ -43,6 +50,9 @@ def find_metrics(run: Path) -> Path:
     known = [run / name for name in METRICS_FILES if (run / name).is_file()]
     if known:
         return max(known, key=lambda path: path.stat().st_mtime_ns)
+    named = open_run(run).place("metrics") if (run / RUN_FILE).is_file() else run
+    if named.is_file():  # verl's file logger was told to write elsewhere
+        return named
     if any(run.glob(f"{EVENTS}.*")):
         return run
     others = sorted(run.glob("*.jsonl"))  # verl's own choice of name: PROJECT/EXPERIMENT.jsonl
@@ -74,7 +84,9 @@ def read_run(path: Path | str, name: str | None = None) -> Run:
     else:
         records, remarks = load_metrics(source)
     summary = samples = None
+    about: Mapping[str, Any] = {}
     if path.is_dir():
+        about = open_run(path).about if (path / RUN_FILE).is_file() else {}
         summary = _read_json(path / "summary.json", dict, remarks)
         samples = _read_json(path / "samples.json", list, remarks)
     resolved = path.resolve()
@@ -84,6 +96,7 @@ def read_run(path: Path | str, name: str | None = None) -> Run:
         remarks=remarks,
         summary=summary or {},
         samples=samples or [],
+        about=about,
     )
 
 

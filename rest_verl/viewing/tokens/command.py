@@ -22,12 +22,19 @@ def add_view(commands: Any) -> None:
     view = commands.add_parser("view", help=_DESCRIPTION, description=_DESCRIPTION)
     add = view.add_argument
     add(
+        "run",
+        nargs="?",
+        type=Path,
+        metavar="RUN",
+        help="folder of a run: its last rollouts (or validation), the model that is nearest to "
+        "them, and its weights, unless an option names others",
+    )
+    add(
         "--model",
-        required=True,
         help="Hugging Face folder, global_step_* of verl's, or a hub name: makes token ids of text "
         "and, where the preset needs them, the entropies",
     )
-    source = view.add_mutually_exclusive_group(required=True)
+    source = view.add_mutually_exclusive_group()
     source.add_argument(
         "--text",
         action=Listed,
@@ -43,67 +50,63 @@ def add_view(commands: Any) -> None:
         help="<step>.jsonl of trainer.rollout_data_dir or validation_data_dir, or that folder; "
         "tq_batch.pt of skip.rollout_tq; a global_step_* that holds transfer_queue",
     )
-    add("--preset", choices=VIEWED, default="paper", help="default: paper")
+    add("--preset", choices=VIEWED, help="default: the run's own weights, else paper")
     add(
         "--progress",
         type=training_progress,
-        default=0.0,
         metavar="NU",
-        help="where the page's slider starts and what the terminal shows, 0 to 1 (default: 0)",
+        help="where the page's slider starts and what the terminal shows, 0 to 1 (default: that of "
+        "the rollouts in their run, else 0)",
     )
     add(
         "--total-steps",
         type=positive_int,
-        default=105,
         metavar="N",
-        help="steps at progress 1, for the preset official, which counts steps (default: 105, as "
-        "in the released code's run)",
+        help="steps at progress 1, for the preset official, which counts steps (default: the "
+        "run's, else 105, as in the released code's run)",
     )
     add(
         "--syntax",
-        default="auto",
         metavar="NAME",
-        help="how the model writes calls (default: auto, as its chat template), for rollouts whose "
-        "prompt asks for no format",
+        help="how the model writes calls, for rollouts whose prompt asks for no format (default: "
+        "the run's, else auto, as its chat template)",
     )
     add("--limit", type=positive_int, metavar="N", help="only the first N rollouts")
-    add("--output", type=Path, metavar="FILE", help="the page (default: view.html)")
+    add(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="the page (default: RUN/view.html, else view.html)",
+    )
     add("--terminal", action="store_true", help="print in colours; a page only with --output")
     view.set_defaults(run_command=view_tokens)
 
 
 def view_tokens(arguments: argparse.Namespace) -> int:
     """Reads, weighs and shows."""
-    from rest_verl.algorithm.config import ReSTConfig
     from rest_verl.integration.message_reader import generation_end_ids
     from rest_verl.viewing.tokens.entropy import EntropyModel, load_tokenizer
-    from rest_verl.viewing.tokens.sources import newest_step, read_rollouts, read_texts
+    from rest_verl.viewing.tokens.of_run import choose
     from rest_verl.viewing.tokens.view import build_view
 
     output = arguments.output
     if output is None and not arguments.terminal:
-        output = Path("view.html")
+        output = (arguments.run or Path()) / "view.html"
     if output is not None and output.is_dir():
         raise ValueError(f"--output {output}: is a folder; name the HTML file to write")
-    config = ReSTConfig.preset(arguments.preset)
-    if arguments.text:
-        rollouts, title = read_texts(arguments.text)[: arguments.limit], arguments.text[0].name
-        if len(rollouts) > 1:
-            title = f"{title} and {len(rollouts) - 1} more"
-    else:
-        rollouts = read_rollouts(arguments.rollouts, arguments.limit)
-        title = "/".join(newest_step(arguments.rollouts).resolve().parts[-2:])
-
-    model = _model(arguments.model)
+    shown = choose(arguments)
+    rollouts = shown.rollouts
+    model = _model(shown.model)
     tokenizer = load_tokenizer(model)
-    syntax = _syntax(arguments.syntax, tokenizer)
+    syntax = _syntax(shown.syntax, tokenizer)
     view = build_view(
         rollouts,
         tokenizer,
-        config,
+        shown.config,
         entropy_of=EntropyModel(model, num_rows=len(rollouts)),
-        progress=arguments.progress,
-        total_steps=arguments.total_steps,
+        progress=shown.progress,
+        as_trained=shown.as_trained,
+        total_steps=shown.total_steps,
         syntax=syntax,
         end_ids=generation_end_ids(model),
     )
@@ -116,13 +119,13 @@ def view_tokens(arguments: argparse.Namespace) -> int:
 
         num_tokens = len(view.token_ids)
         facts = [
-            f"preset {arguments.preset}",
-            f"model {arguments.model}",
+            shown.weights,
+            f"model {shown.model}",
             f"calls {', '.join(sorted({rollout.syntax or syntax.name for rollout in rollouts}))}",
             f"{len(rollouts):,} response{'s'[: len(rollouts) > 1]}",
             f"{num_tokens:,} tokens",
         ]
-        print(write_page(view, output, title=title, facts=facts))
+        print(write_page(view, output, title=shown.title, facts=facts))
     return 0
 
 

@@ -252,9 +252,10 @@
     resize(batchTokens, sumOver((each, region) => counts[each * numRegions + region]));
     resize(batchWeight, sumOver(regionTotal));
     const step = data.steps ? ` · step ${data.steps[stop]}` : "";
-    find("progress").textContent = `ν = ${data.stops[stop].toFixed(2)}${step}`;
+    const use = data.asTrained && stop === data.start ? "as trained" : "hypothetical";
+    find("progress").textContent = `ν = ${data.stops[stop].toFixed(2)}${step} · ${use}`;
     slider.value = data.stops[stop];
-    slider.setAttribute("aria-valuetext", `progress ${data.stops[stop].toFixed(2)}${step}`);
+    slider.setAttribute("aria-valuetext", `progress ${data.stops[stop].toFixed(2)}${step}, ${use}`);
     drawChart();
     if (active >= 0) fillCard();
   }

@@ -108,6 +108,7 @@ def page_data(view: TokenView) -> dict[str, Any]:
         "steps": [round(float(s) * view.total_steps) for s in view.stops] if counts_steps else None,
         "hasCurriculum": view.config.has_curriculum,
         "start": view.start,
+        "asTrained": view.as_trained,
         "faults": FAULTS,
         "samples": samples,
         "documents": list(documents),
@@ -151,6 +152,10 @@ def _notes(view: TokenView) -> list[str]:
         )
         if any(rollout.prompt is None and rollout.prompt_ids is None for rollout in rollouts):
             notes.append("The prompt is unknown: entropies are those of the text on its own.")
+    notes.append(
+        "As trained: the weights are those with which training took these responses, as far as the "
+        "entropies are. Hypothetical: those that another progress, preset or use would give."
+    )
     if view.config.needs_entropy and view.config.scope == "batch":
         notes.append(f"Region entropies are means over these {len(rollouts)} responses.")
     if view.advantage_source == "scores":

@@ -46,7 +46,8 @@ def _heading(view: TokenView, row: int) -> Text:
         heading.append(f"  reward {rollout.score:.2f}", style="not bold")
     for fault in view.terms[row].faults:
         heading.append(f"  {FAULTS[fault]}", style="not bold red")
-    heading.append(f"  progress {view.stops[view.start]:.2f}", style="not bold dim")
+    use = "as trained" if view.as_trained else "hypothetical"
+    heading.append(f"  progress {view.stops[view.start]:.2f}, {use}", style="not bold dim")
     return heading
 
 

@@ -60,6 +60,8 @@ class TokenView:
     """Progress at each stop, ascending, (K,)."""
     start: int
     """The stop that was asked for."""
+    as_trained: bool
+    """Whether training weighted these responses so, at this stop."""
     total_steps: int
     """What progress 1 is in steps, for a configuration that counts them."""
     region_weights: np.ndarray
@@ -92,6 +94,7 @@ def build_view(
     *,
     entropy_of: EntropyOf | None,
     progress: float = 0.0,
+    as_trained: bool = False,
     total_steps: int = 1,
     syntax: Syntax | str = "toolrl",
     end_ids: Iterable[int] = (),
@@ -104,6 +107,7 @@ def build_view(
         config: The weights' configuration.
         entropy_of: The model, asked where `config` needs entropies and a rollout has none.
         progress: One of the stops.
+        as_trained: Whether training weighted `rollouts` by `config` at `progress`.
         total_steps: What progress 1 is in steps, for a `config` that counts them.
         syntax: The model's own, for rollouts whose prompt asks for none.
         end_ids: As for `RegionLabeler`.
@@ -179,6 +183,7 @@ def build_view(
         terms=tuple(map(read_terms, labelers, rollouts, ids, masks, known)),
         stops=stops,
         start=int(np.flatnonzero(stops == progress)[0]),
+        as_trained=as_trained,
         total_steps=total_steps,
         region_weights=np.broadcast_to(region_weights, (len(stops), *region_weights.shape[1:])),
         token_scope_weights=weights[0][valid_BT] if by_token else None,

@@ -171,7 +171,9 @@ def test_model_text_prints_no_control_character(color_system: str | None) -> Non
 def test_the_terminal_shows_what_the_page_does() -> None:
     text = printed(None)
     first = text.split("a_1_0")[0]
-    assert first.startswith("a_0_0  reward 4.00  progress 0.30\n<think> look it up </think>↵\n")
+    assert first.startswith(
+        "a_0_0  reward 4.00  progress 0.30, hypothetical\n<think> look it up </think>↵\n"
+    )
     view = view_of()
     here = slice(*view.offset[:2])
     for region, name in enumerate(("format", "name", "args", "think", "text")):
