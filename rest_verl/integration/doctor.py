@@ -19,7 +19,7 @@ RUN_PACKAGES = ("verl", "vllm", "ray", "tensordict", "TransferQueue")
 """What a training run needs besides; they come with verl."""
 OWN_PACKAGES = (
     *("torch", "transformers", "numpy", "jinja2", "jsonschema", "matplotlib", "pyarrow", "rich"),
-    *("scipy", "tqdm", "typer"),
+    *("scipy", "tqdm", "typer", "httpx"),
 )
 """What the commands need: the requirements of setup.cfg."""
 VERL_VERSION = "0.9.1"
