@@ -54,12 +54,12 @@ def command_parser() -> Parser:
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; user errors are one line on standard error and exit code 1."""
     given = sys.argv[1:] if argv is None else argv
-    if given[:1] == ["dry-run"]:  # what follows is verl's and Hydra's, options and all
-        from rest_verl.integration.dry_run import main as dry_run
-
-        return dry_run(given[1:])
-    arguments = command_parser().parse_args(given)
     try:
+        if given[:1] == ["dry-run"]:  # what follows is verl's and Hydra's, options and all
+            from rest_verl.integration.dry_run import main as dry_run
+
+            return dry_run(given[1:])
+        arguments = command_parser().parse_args(given)
         return arguments.run_command(arguments)
     except ModuleNotFoundError as error:  # installed without its dependencies, or without verl
         name = str(error.name)

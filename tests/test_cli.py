@@ -62,6 +62,9 @@ def test_a_missing_package_is_named(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "rest_verl.viewing.report.write", None)
     assert main(["report", str(tmp_path)]) == 1
     assert "needs the package rest_verl.viewing.report.write" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "rest_verl.integration.dry_run", None)
+    assert main(["dry-run"]) == 1
+    assert "needs the package rest_verl.integration.dry_run" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "verl", None)
     monkeypatch.setattr(doctor, "examine", lambda model: import_module("verl"))
     assert main(["doctor"]) == 1

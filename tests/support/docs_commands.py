@@ -36,6 +36,13 @@ _EVIDENCE = "tests/recipes/evidence/test_evidence_"
 
 TABLE = {
     "pip install *": How(Kind.NOT_HERE, "would change the environment that the tests run in"),
+    "git clone *": How(Kind.NOT_HERE, "needs the network"),
+    "cd *": How(Kind.SHELL),
+    "python -m venv *": How(Kind.SHELL),
+    "docker *": How(Kind.NOT_HERE, "builds and runs images; tests/test_docker.py reads their files"),
+    "pip wheel *": How(
+        Kind.COVERED, "tests/test_distribution.py::test_the_wheel_holds_all_files_and_no_others"
+    ),
     "hf download *": How(Kind.NOT_HERE, "downloads a model"),
     "bash run_scripts/run_tests.sh*": How(Kind.NOT_HERE, "runs this test"),
     "python benchmarks/*": How(Kind.NOT_HERE, "takes minutes, and measures the machine"),
@@ -66,6 +73,12 @@ TABLE = {
     ),
     "*rest-verl evaluate bfcl *": How(Kind.COVERED, f"{_EVALUATE}a_run_from_end_to_end"),
     "*rest-verl evaluate api-bank *": How(Kind.COVERED, f"{_EVALUATE}api_bank"),
+    "*rest-verl evaluate env *": How(
+        Kind.COVERED, "tests/recipes/test_own_tools.py::test_an_evaluation"
+    ),
+    "python -m recipes.own_tools.make_rows *": How(
+        Kind.COVERED, "tests/recipes/test_own_tools.py::test_rows_are_made"
+    ),
     "*rest-verl evaluate compare *": How(Kind.COVERED, f"{_EVALUATE}compare"),
     "python -m recipes.evidence.run *": How(
         Kind.COVERED, f"{_EVIDENCE}run.py::test_cells_are_written_once_and_accepted"
