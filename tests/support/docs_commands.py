@@ -36,6 +36,13 @@ _EVIDENCE = "tests/recipes/evidence/test_evidence_"
 
 TABLE = {
     "pip install *": How(Kind.NOT_HERE, "would change the environment that the tests run in"),
+    "git clone *": How(Kind.NOT_HERE, "needs the network"),
+    "cd *": How(Kind.SHELL),
+    "python -m venv *": How(Kind.SHELL),
+    "docker *": How(Kind.NOT_HERE, "builds and runs images; tests/test_docker.py reads their files"),
+    "pip wheel *": How(
+        Kind.COVERED, "tests/test_distribution.py::test_the_wheel_holds_all_files_and_no_others"
+    ),
     "hf download *": How(Kind.NOT_HERE, "downloads a model"),
     "bash run_scripts/run_tests.sh*": How(Kind.NOT_HERE, "runs this test"),
     "python benchmarks/*": How(Kind.NOT_HERE, "takes minutes, and measures the machine"),
