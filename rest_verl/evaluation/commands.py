@@ -22,7 +22,7 @@ def add_evaluate(commands: Any) -> None:
     benchmarks = evaluate.add_subparsers(required=True, metavar="what")
 
     bfcl = benchmarks.add_parser("bfcl", help="the Berkeley Function-Calling Leaderboard's data")
-    _add_generation(bfcl, is_required=False)
+    _add_generation(bfcl)
     bfcl.add_argument(
         "--categories",
         action=Listed,
@@ -36,9 +36,8 @@ def add_evaluate(commands: Any) -> None:
     bfcl.add_argument(
         "--mode",
         choices=("tools", "prompt", "compact"),  # MODES, which would import much for --help
-        default="tools",
         help="functions through the chat template; in the prompt, in the format of training; or as "
-        "signatures, for the tiny recipes' models (default: tools)",
+        "signatures, for the tiny recipes' models (default: as in the rows of RUN, else tools)",
     )
     bfcl.add_argument(
         "--syntax",
@@ -55,22 +54,21 @@ def add_evaluate(commands: Any) -> None:
     bfcl.set_defaults(run_command=evaluate_bfcl)
 
     api_bank = benchmarks.add_parser("api-bank", help="API-Bank, levels 1 to 3")
-    _add_generation(api_bank, is_required=True)
+    _add_generation(api_bank)
     api_bank.add_argument(
         "--data", type=Path, required=True, help="folder of level-<N>-api_processed.json"
     )
     api_bank.set_defaults(run_command=evaluate_api_bank)
 
     env = benchmarks.add_parser("env", help="rows of tool environments, your own among them")
-    _add_generation(env, is_required=True)
+    _add_generation(env)
     env.add_argument(
         "--data",
         action=Listed,
         split=split_paths,
         type=Path,
-        required=True,
         metavar="PARQUET",
-        help="files of rows, such as validation.parquet",
+        help="files of rows, such as validation.parquet (default: those that RUN validates on)",
     )
     env.add_argument(
         "--tool-env",
@@ -78,7 +76,7 @@ def add_evaluate(commands: Any) -> None:
         default=[],
         metavar="KEY=VALUE",
         help="options of rest_tool_env, such as max_turns=8; those of training where they are not "
-        "its defaults",
+        "its defaults (RUN tells them)",
     )
     env.add_argument(
         "--syntax",
@@ -96,10 +94,21 @@ def add_evaluate(commands: Any) -> None:
     compare.set_defaults(run_command=compare_runs)
 
 
-def _add_generation(command: argparse.ArgumentParser, *, is_required: bool) -> None:
+def _add_generation(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
-    add("--model", type=Path, required=is_required, help="Hugging Face folder or global_step_*")
-    add("--output", type=Path, required=is_required, help="folder for the results; goes on there")
+    add(
+        "run",
+        nargs="?",
+        type=Path,
+        metavar="RUN",
+        help="folder of a run: its last checkpoint, unless --model names another model",
+    )
+    add("--model", type=Path, help="Hugging Face folder or global_step_*")
+    add(
+        "--output",
+        type=Path,
+        help="folder for the results; goes on there (default: in RUN/evaluation)",
+    )
     add("--limit", type=positive_int, metavar="N", help="only the first N rows of each category")
     add("--samples", type=positive_int, default=1, metavar="K", help="answers for each row")
     add("--seed", type=int, default=0)
@@ -126,22 +135,26 @@ def _quieten() -> None:
 def evaluate_bfcl(arguments: argparse.Namespace) -> int:
     """Generates, scores and writes the results, or only scores them anew."""
     from rest_verl.data.bfcl import BfclSource
-    from rest_verl.evaluation.bfcl.rows import bfcl_rows, select_categories
+    from rest_verl.evaluation.bfcl.rows import MODES, bfcl_rows, select_categories
     from rest_verl.evaluation.bfcl.summary import write_bfcl_summary
+    from rest_verl.evaluation.of_run import prompt_style, settle
     from rest_verl.evaluation.run import Evaluation, run_evaluation
     from rest_verl.evaluation.store import read_run
     from rest_verl.integration.checkpoints import find_model
 
     if arguments.score_only:
-        for name in ("model", "output", "categories", "limit"):
+        for name in ("run", "model", "output", "categories", "limit"):
             if getattr(arguments, name):
+                option = "RUN" if name == "run" else f"--{name}"
                 raise ValueError(
-                    f"--{name} has no part in --score-only: what the folder holds is scored as it "
+                    f"{option} has no part in --score-only: what the folder holds is scored as it "
                     "was run; leave it out"
                 )
         return _score_bfcl(arguments.score_only, arguments.data_dir)
-    if missing := [name for name in ("model", "output") if getattr(arguments, name) is None]:
-        raise ValueError(f"name --{missing[0]}, or results to score with --score-only")
+    run = settle(arguments, "bfcl")
+    if arguments.mode is None:
+        style = prompt_style(run)
+        arguments.mode = next((mode for mode in MODES if MODES[mode] == style), "tools")
     _quieten()
     options = _generation_options(arguments)
     source = BfclSource.open(arguments.data_dir)
@@ -211,10 +224,12 @@ def evaluate_api_bank(arguments: argparse.Namespace) -> int:
     from rest_verl.data.api_bank import LEVELS, level_file
     from rest_verl.evaluation.api_bank.rows import api_bank_rows
     from rest_verl.evaluation.api_bank.summary import write_api_bank_summary
+    from rest_verl.evaluation.of_run import settle
     from rest_verl.evaluation.run import Evaluation, run_evaluation
     from rest_verl.evaluation.store import read_run
     from rest_verl.integration.checkpoints import find_model
 
+    settle(arguments, "api_bank")
     _quieten()
     options = _generation_options(arguments)
     rows = api_bank_rows(arguments.data, arguments.limit)
@@ -245,8 +260,13 @@ def evaluate_api_bank(arguments: argparse.Namespace) -> int:
 
 def evaluate_env(arguments: argparse.Namespace) -> int:
     """Holds the conversations, scores them and writes the results."""
+    from rest_verl.evaluation.of_run import settle, validation_files
     from rest_verl.integration.chosen_platform import choose_platform
 
+    run = settle(arguments, "env")
+    data = arguments.data or validation_files(run)
+    if not data:
+        raise ValueError("name the files of rows with --data; no RUN tells them")
     _quieten()
     options = _generation_options(arguments)
     choose_platform()  # before verl is imported, with which the user's environments come
@@ -254,10 +274,11 @@ def evaluate_env(arguments: argparse.Namespace) -> int:
     from rest_verl.integration.agent_loops.options import ToolEnvironmentOptions
     from rest_verl.integration.checkpoints import find_model
 
-    settings = read_assignments(arguments.tool_env, "--tool-env")
+    own = run.about.get("tool_env", {}) if run else {}
+    settings = {**own, **read_assignments(arguments.tool_env, "--tool-env")}
     table = evaluate_environments(
         find_model(arguments.model),
-        arguments.data,
+        data,
         arguments.output,
         options=options,
         tool_env=ToolEnvironmentOptions.from_mapping(settings),

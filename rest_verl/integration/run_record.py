@@ -27,6 +27,7 @@ from rest_verl.files.run_folder import (
     VALIDATION,
     write_about,
 )
+from rest_verl.integration.agent_loops.options import OPTIONS_PATH
 from rest_verl.integration.provenance import set_by_user, set_option
 from rest_verl.integration.run_syntax import TEMPLATE_KWARGS
 from rest_verl.integration.versions import commits, package_versions
@@ -95,6 +96,7 @@ def write_run(config: DictConfig, trainer: str, clock: Clock, steps: int) -> Non
         "steps": steps,
         "clock": clock.state(),
         "chat_template_kwargs": _plain(OmegaConf.select(config, TEMPLATE_KWARGS)) or {},
+        "tool_env": _plain(OmegaConf.select(config, OPTIONS_PATH)) or {},
         "train_files": _plain(config.data.train_files),
         "val_files": _plain(config.data.val_files),
         "files": {name: _inside(folder, path) for name, path in places.items() if path},

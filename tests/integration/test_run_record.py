@@ -120,6 +120,7 @@ def test_what_a_run_writes_down(config, tmp_path, monkeypatch):
         "clock": {"horizon": 36.0, "anchors": [[0.0, 0.0]]},
         "rest": OmegaConf.to_container(config.algorithm.rest),
         "chat_template_kwargs": {},
+        "tool_env": {},
         "train_files": ["a.parquet"],
         "val_files": config.data.val_files,
         "files": {
