@@ -1,8 +1,10 @@
 """The command `rest-verl`: exit codes, and one line for a user's error."""
 
+import argparse
 import json
 import logging
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 
 import pytest
@@ -11,6 +13,7 @@ import rest_verl
 from rest_verl.cli import command_parser, main
 from rest_verl.integration import doctor
 from rest_verl.integration.doctor import Finding
+from rest_verl.options.lists import Listed
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +113,22 @@ def test_every_list_takes_spaces_and_commas(command, option, items):
     found = [vars(command_parser().parse_args([*asked, *way])) for way in ways]
     assert found[0] == found[1] == found[2]
     assert len(found[0][option.strip("-").replace("-", "_") or "runs"]) == 2
+
+
+def options_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """Of all commands and theirs."""
+    for action in parser._actions:
+        yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for inner in action.choices.values():
+                yield from options_of(inner)
+
+
+def test_no_option_takes_a_list_in_another_way():
+    lists = [action for action in options_of(command_parser()) if action.nargs in ("+", "*")]
+    others = {action.dest for action in lists if not isinstance(action, Listed)}
+    assert len(lists) > 8
+    assert others == {"weights"}  # whose items have commas of their own
 
 
 @pytest.mark.parametrize("arguments", [[], ["unknown"], ["report"]])

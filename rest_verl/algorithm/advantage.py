@@ -7,6 +7,7 @@ a conversation by what came from it on.
 
 from __future__ import annotations
 
+import reprlib
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -139,8 +140,11 @@ def _groups(index: np.ndarray | Tensor | Sequence[Any], num_rows: int) -> list[l
         ValueError: `index` does not have one entry a row.
     """
     keys = index.tolist() if isinstance(index, (np.ndarray, Tensor)) else index
-    if len(keys) != num_rows:
-        raise ValueError(f"index has {len(keys)} entries for {num_rows} responses")
+    if not isinstance(keys, Sequence) or isinstance(keys, str) or len(keys) != num_rows:
+        raise ValueError(
+            f'index must name the group of each of the {num_rows} responses, as ["a", "a", "b"], '
+            f"got {reprlib.repr(keys)}"
+        )
     groups: defaultdict[Any, list[int]] = defaultdict(list)
     for row, key in enumerate(keys):
         groups[key].append(row)

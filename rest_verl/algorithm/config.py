@@ -242,6 +242,10 @@ class ReSTConfig:
         Raises:
             ValueError: Unknown option (named, with the nearest known one), wrong type or range.
         """
+        if not isinstance(options, Mapping):
+            raise ValueError(
+                f'options must be a mapping, as {{"preset": "paper", "w_max": 1}}, got {options!r}'
+            )
         refuse_unknown_options(options)
         given = {str(key): value for key, value in options.items() if key != "preset"}
         try:

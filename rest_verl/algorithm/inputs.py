@@ -26,8 +26,8 @@ def checked_batch(
     region_BT = torch.as_tensor(regions, device=None if entropy_BT is None else entropy_BT.device)
     if region_BT.ndim != 2 or region_BT.is_floating_point():
         raise ValueError(
-            f"regions must be integers of shape (B, T), got {region_BT.dtype} of shape "
-            f"{tuple(region_BT.shape)}"
+            f"regions must be integers of shape (B, T), as label_batch gives them, got "
+            f"{region_BT.dtype} of shape {tuple(region_BT.shape)}"
         )
     if region_BT.numel():
         least, most = map(int, region_BT.aminmax())

@@ -60,7 +60,12 @@ class RegionLabeler:
 
         Raises:
             ValueError: no syntax of that name.
+            TypeError: the name of a tokenizer instead of one.
         """
+        if isinstance(tokenizer, str):
+            raise TypeError(
+                f"tokenizer is a text; pass AutoTokenizer.from_pretrained({tokenizer!r})"
+            )
         self.syntax = get_syntax(syntax) if isinstance(syntax, str) else syntax
         self.vocabulary = Vocabulary.from_tokenizer(
             tokenizer,
@@ -338,7 +343,9 @@ def _integers(ids: Any) -> np.ndarray:
     refuse_ragged("token ids", ids)
     ids = ids.detach().cpu().numpy() if hasattr(ids, "detach") else np.asarray(ids)
     if ids.size and not np.issubdtype(ids.dtype, np.integer):
-        raise ValueError(f"token ids must be integers, got {ids.dtype}")
+        raise ValueError(
+            f"token ids must be integers, as tokenizer.encode(text) gives them, got {ids.dtype}"
+        )
     return ids
 
 

@@ -88,7 +88,10 @@ def tool_call_reward(
         TypeError: ``response`` is not a string.
     """
     if not isinstance(response, str):
-        raise TypeError(f"response must be a string, got {type(response).__name__}")
+        raise TypeError(
+            "response must be a string, the text that the model wrote, got "
+            f"{type(response).__name__}"
+        )
     truth = parse_ground_truth(ground_truth)
     if truth.format == "toolrl":
         syntax, think_is_open = "toolrl", bool(think_is_open)

@@ -54,5 +54,5 @@ def test_token_level_rewards_are_summed_and_left_alone():
 
 
 def test_refused():
-    with pytest.raises(ValueError, match="index has 3 entries for 4 responses"):
+    with pytest.raises(ValueError, match=r"each of the 4 responses, as .*got"):
         rest_advantage(REWARDS, MASK, INDEX[:3])

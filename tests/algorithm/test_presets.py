@@ -114,6 +114,7 @@ REFUSED_OPTIONS = [
         {"preset": "papr"},
     ),
     ("rest.preset None is unknown; known", {"preset": None}),
+    (r"^options must be a mapping, as .*, got 'paper'$", "paper"),
     ("rest.scope must be one of batch, sequence, token, got 'row'", {"scope": "row"}),
     ("rest.entropy_rule must be one of", {"entropy_rule": ["inverse"]}),
     ("rest.clock must be one of progress, step", {"clock": None}),

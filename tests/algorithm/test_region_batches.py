@@ -9,6 +9,7 @@ import pytest
 import torch
 from labelers import ONE_BYTE, F, K, N, X, byte_regions
 
+from rest_verl.algorithm.regions import RegionLabeler
 from rest_verl.algorithm.weighting import token_weights
 
 
@@ -66,6 +67,10 @@ def test_misuse_is_refused() -> None:
             ONE_BYTE.label_batch(rows)
     with pytest.raises(ValueError, match="response_mask: rows of different lengths"):
         ONE_BYTE.label_batch(whole, ragged)
+    with pytest.raises(ValueError, match=r"as tokenizer.encode"):
+        ONE_BYTE.label("text")
+    with pytest.raises(TypeError, match=r"AutoTokenizer.from_pretrained\('a/model'\)"):
+        RegionLabeler("a/model")
     with pytest.raises(ValueError, match="regions: rows of different lengths"):
         token_weights(ragged, config="uniform")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="integers"):

@@ -59,7 +59,7 @@ def test_what_does_not_fit_is_refused() -> None:
         turn_advantage(REWARDS[:, :2], TURNS, [0, 0])
     with pytest.raises(ValueError, match="do not fit"):
         turn_advantage(REWARDS[:1], TURNS, [0, 0])
-    with pytest.raises(ValueError, match="index has 1 entries for 2 responses"):
+    with pytest.raises(ValueError, match=r"each of the 2 responses, as .*got"):
         turn_advantage(REWARDS, TURNS, [0])
 
 

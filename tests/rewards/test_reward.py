@@ -283,7 +283,7 @@ def test_no_text_raises(response: str, correctness: float) -> None:
 
 
 def test_response_must_be_text() -> None:
-    with pytest.raises(TypeError, match="response must be a string, got NoneType"):
+    with pytest.raises(TypeError, match=r"response must be a string, the text .* got NoneType"):
         tool_call_reward(None, TRUTH)  # type: ignore[arg-type]
 
 
