@@ -25,6 +25,7 @@ FOREIGN = {
     "recipe/custom/token_weighting.py",
     "verl/utils/reward_score/rlla.py",
     "train_ResT.sh",
+    "config.yaml",  # in the folder of a run
 }
 OUTPUTS = {".json", ".jsonl", ".parquet", ".html", ".png", ".txt", ".md"}
 # Columns of a row; packages.

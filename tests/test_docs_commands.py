@@ -15,6 +15,7 @@ from docs_commands import TABLE, Kind, how
 from docs_pages import ROOT, Command, blocks, commands, words
 
 from rest_verl import cli
+from rest_verl.files.run_folder import write_about
 from rest_verl.integration.dry_run import check_ours, compose_config
 
 COMMANDS = list({command.text: command for command in commands()}.values())
@@ -99,9 +100,12 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         metrics.write_text("".join(f"{json.dumps(step)}\n" for step in steps))
     history = [{"_step": step.pop("step"), "_runtime": 9.5, **step} for step in steps]
     (folder / "history.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in history))
-    rollouts = folder / "outputs" / "first_hour" / "rollouts"
-    rollouts.mkdir()
-    (rollouts / "1.jsonl").write_text(json.dumps({"input": "Rain?", "output": ANSWER}))
+    start = str(folder / "outputs" / "tiny_cpu_start" / "model")
+    for run in ("my_run", "first_hour"):
+        rollouts = folder / "outputs" / run / "rollouts"
+        rollouts.mkdir()
+        (rollouts / "1.jsonl").write_text(json.dumps({"input": "Rain?", "output": ANSWER}))
+        write_about(rollouts.parent, {"trainer": "rest_sync", "model": start}, {})
     return folder
 
 
