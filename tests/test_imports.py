@@ -24,7 +24,8 @@ ROOMS: dict[str, set[str]] = {
     "planning": set(),
     "data": {"syntax", "files", "options", "prompts", "rewards", "environments"},
     "integration": {
-        "syntax", "files", "prompts", "algorithm", "rewards", "environments", "planning",
+        "syntax", "files", "options", "prompts", "algorithm", "rewards", "environments",
+        "planning",
     },
     "evaluation": {"syntax", "files", "prompts", "environments", "integration"},
     "evaluation.bfcl": {

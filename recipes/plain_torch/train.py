@@ -6,7 +6,6 @@
 Prints a line a step; writes metrics.jsonl and, at the end, the trained model.
 """
 
-import argparse
 import json
 import random
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 
 from recipes.plain_torch.loop import Loop, Settings, Task
 from rest_verl.algorithm.presets import PRESETS
+from rest_verl.options.names import Parser
 from rest_verl.viewing.tokens.entropy import load_model, load_tokenizer
 
 SHOWN = ("reward/total/mean", "reward/format_ok/mean", "reward/name_match/mean")
@@ -35,7 +35,7 @@ def read_tasks(path: Path, tokenizer: Any) -> list[Task]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", required=True)
     parser.add_argument("--data", type=Path, required=True, help="parquet, in verl's layout")
     parser.add_argument("--output-dir", type=Path, required=True)

@@ -13,7 +13,13 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
+from rest_verl.options.names import is_unknown
+
 _KEY_NOT_THERE = re.compile(r"full_key: (\S+)")
+_GROUP_LACKS = re.compile(
+    r"Could not find '(\w+)/(\w+)'\s+Available options in '\1':((?:\s+\w+\n)+)"
+)
+"""Of Hydra's message: a group, what was asked of it, and what it has."""
 _FREE_SECTIONS = (
     "ray_kwargs.ray_init",  # arguments of ray.init
     "actor_rollout_ref.model.override_config",  # the model's own configuration
@@ -95,13 +101,15 @@ def _quoted(key: str, value: str) -> str:
 
 
 def composition_error(error: Exception, usual: DictConfig) -> str:
-    """Hydra's message in one line; for an unknown key, the nearest known one.
+    """Hydra's message in one line; for an unknown key or preset, the nearest known one.
 
     Args:
         error: What composition raised.
         usual: verl's configuration without overrides.
     """
     text = str(error)
+    if group := _GROUP_LACKS.search(text):
+        return f"+{group[1]}={group[2]}: {is_unknown(group[2], group[3].split())}"
     match = _KEY_NOT_THERE.search(f"{text}\n{error.__cause__}")
     if match is None or isinstance(error, InterpolationResolutionError):
         return " ".join(text.split())

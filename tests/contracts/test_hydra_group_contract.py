@@ -12,12 +12,14 @@ pytest.importorskip("verl", reason="verl is not installed")
 import verl
 from hydra._internal.callbacks import Callbacks
 from hydra.core.utils import JobStatus, run_job
+from hydra.errors import MissingConfigException
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
 import rest_verl.config
 from rest_verl.integration.checks import SETTINGS_READ, check_config
 from rest_verl.integration.names import TRAINERS
+from rest_verl.integration.overrides import composition_error
 
 FOLDER = Path(next(iter(rest_verl.config.__path__)))
 GROUPS = [
@@ -43,6 +45,14 @@ def has(config, path):
     *sections, key = path.split(".")
     section = OmegaConf.select(config, ".".join(sections))
     return section is not None and key in section
+
+
+def test_a_misspelt_preset_is_answered_with_the_nearest(compose_verl):
+    with pytest.raises(MissingConfigException) as caught:
+        compose_verl("+rest=papr")
+    assert composition_error(caught.value, compose_verl()).startswith(
+        "+rest=papr: 'papr' is unknown; did you mean paper? known: calibrated, no_think, official"
+    )
 
 
 @pytest.mark.parametrize(("group", "name"), GROUPS)
