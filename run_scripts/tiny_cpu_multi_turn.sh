@@ -13,6 +13,7 @@
 # TINY_SEED    seed of sampling and of the data's order (0)
 # TINY_OUTPUT  folder for the results (outputs/tiny_cpu_multi_turn_<tasks>)
 # TINY_SAVE    steps between checkpoints (10)
+# TINY_WARM_STEPS  batches of the supervised warm start (bfcl 100, shop 90)
 # DRY_RUN=1    prints the resolved configuration and an estimate, and trains nothing
 #
 # Writes metrics.jsonl, summary.json, conversation.txt, rollouts/, validation/ and train.log there.
@@ -32,10 +33,12 @@ start=$PWD/outputs/tiny_cpu_multi_turn_${tasks}_start
 [[ $syntax == toolrl ]] || start=${start%_start}_${syntax}_start
 
 case $tasks in
-  bfcl) prompt_length=700 response_length=836 batch=8 n=4 micro=4 ;;
-  shop) prompt_length=100 response_length=300 batch=16 n=8 micro=16 ;;
+  bfcl) prompt_length=700 response_length=836 batch=8 n=4 micro=4 default_warm=100 ;;
+  shop) prompt_length=100 response_length=300 batch=16 n=8 micro=16 default_warm=90 ;;
   *) echo "TINY_TASKS=$tasks is unknown: choose bfcl or shop" >&2; exit 1 ;;
 esac
+warm=${TINY_WARM_STEPS:-$default_warm}
+[[ $warm == "$default_warm" ]] || start=${start%_start}_warm${warm}_start
 
 bash run_scripts/setup_cpu.sh
 source run_scripts/cpu_environment.sh
@@ -50,9 +53,10 @@ fi
 configuration=(--config-path "$PWD/recipes/tiny_cpu" --config-name tiny_cpu)
 groups=("+rest=$preset" +tool_env=bfcl)
 code=(recipes/tiny_cpu/{*.py,*.yaml} recipes/{tiny_multi_turn,own_tools}/*.py)
-settings="tasks=$tasks syntax=$syntax"
+settings="tasks=$tasks syntax=$syntax warm=$warm"
 make_start() {
-  "$python" -m recipes.tiny_multi_turn.prepare --tasks "$tasks" --syntax "$syntax" --output-dir "$start"
+  "$python" -m recipes.tiny_multi_turn.prepare --tasks "$tasks" --syntax "$syntax" \
+    --warm-steps "$warm" --output-dir "$start"
 }
 
 source run_scripts/resumable_run.sh

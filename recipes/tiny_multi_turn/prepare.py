@@ -1,6 +1,6 @@
 """Makes what a tiny multi-turn run starts from: parquet files, tokenizer and warm-started model.
 
-    python -m recipes.tiny_multi_turn.prepare --tasks bfcl --output-dir outputs/start
+    python -m recipes.tiny_multi_turn.prepare --tasks bfcl --warm-steps 100 --output-dir outputs/start
 
 With `--syntax qwen3_coder` the prompts ask for no format; the model writes calls as its chat
 template does, which is one of Qwen3-Coder's kind.
@@ -35,18 +35,17 @@ STYLES: dict[str, PromptStyle] = {"toolrl": "compact", "qwen3_coder": "chat_temp
 
 @dataclass(frozen=True)
 class TaskSet:
-    """Where the conversations come from, and how long and how hard the warm start is."""
+    """Where the conversations come from, and what a batch of the warm start holds."""
 
     conversations: Callable[[], list[Conversation]]
     context: int
     """Tokens of the longest conversation."""
-    num_steps: int
     batch_size: int
 
 
 TASK_SETS = {
-    "bfcl": TaskSet(bfcl_conversations, context=1536, num_steps=100, batch_size=4),
-    "shop": TaskSet(shop_conversations, context=512, num_steps=90, batch_size=16),
+    "bfcl": TaskSet(bfcl_conversations, context=1536, batch_size=4),
+    "shop": TaskSet(shop_conversations, context=512, batch_size=16),
 }
 
 
@@ -66,8 +65,8 @@ def whole(dialogue: Dialogue, syntax: str) -> Messages:
     return messages
 
 
-def prepare(tasks: TaskSet, syntax: str, folder: Path) -> None:
-    """Fills `folder` with `data/` and `model/`."""
+def prepare(tasks: TaskSet, syntax: str, num_steps: int, folder: Path) -> None:
+    """Fills `folder` with `data/` and `model/`, warm-started for `num_steps` batches."""
     torch.manual_seed(SEED)
     style = STYLES[syntax]
     conversations = tasks.conversations()
@@ -88,7 +87,7 @@ def prepare(tasks: TaskSet, syntax: str, folder: Path) -> None:
         model,
         tokenizer,
         epoch,
-        num_steps=tasks.num_steps,
+        num_steps=num_steps,
         batch_size=tasks.batch_size,
         seed=SEED,
     )
@@ -128,6 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--tasks", choices=TASK_SETS, required=True)
     parser.add_argument("--syntax", choices=STYLES, default="toolrl")
+    parser.add_argument("--warm-steps", type=int, required=True, help="batches of the warm start")
     parser.add_argument("--output-dir", type=Path, required=True)
     arguments = parser.parse_args()
     recipes = Path(__file__).parents[1]
@@ -136,8 +136,12 @@ def main() -> None:
     names += [f"tiny_multi_turn/{name}.py" for name in own]
     names += ["own_tools/conversations.py", "own_tools/shop.py"]
     recipe = fingerprint(recipes / name for name in names)
-    tasks = TASK_SETS[arguments.tasks]
-    make_once(arguments.output_dir, recipe, lambda folder: prepare(tasks, arguments.syntax, folder))
+    what = TASK_SETS[arguments.tasks], arguments.syntax, arguments.warm_steps
+    make_once(
+        arguments.output_dir,
+        f"{recipe} {arguments.warm_steps}",
+        lambda folder: prepare(*what, folder),
+    )
 
 
 if __name__ == "__main__":
