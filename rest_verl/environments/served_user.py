@@ -30,6 +30,8 @@ _SILENCE = "(says nothing)"
 """Stands for a message without words, which some servers refuse."""
 _RETRIED = {408, 429, 500, 502, 503, 504}
 """Status codes that another try may mend."""
+_CHECK_TIMEOUT = 10.0
+"""Seconds that a list of models may take."""
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 8.0
 """Seconds between tries: each wait is twice the one before."""
 
@@ -97,7 +99,7 @@ class ServedUser:
             answer = httpx.get(
                 self._url("/models"),
                 headers=_headers(),
-                timeout=self.timeout,
+                timeout=min(self.timeout, _CHECK_TIMEOUT),
                 verify=_certificates(),
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:

@@ -100,6 +100,14 @@ def test_training_and_evaluation_hold_the_same_conversation(name: str, tmp_path:
     assert users == ["Four, please.", "Then three."]
 
 
+def test_a_server_that_is_gone_ends_the_evaluation_with_its_name(tmp_path: Path) -> None:
+    with serving(*REPLIES[:1]) as server:
+        server.answers.append((404, b"gone"))
+        where = rf"row served customer_0: user_message\(2\) .* at {server.base_url}"
+        with pytest.raises(ValueError, match=f"{where} does not answer: status 404: gone"):
+            evaluated(get_model("qwen3"), row_for(server), tmp_path / "model")
+
+
 def test_a_user_who_could_not_reply_is_found_before_anything_starts(tmp_path: Path) -> None:
     from rest_verl.data.parquet import ENVIRONMENT_EXTRA_INFO, write_dataset
 

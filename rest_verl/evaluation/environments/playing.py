@@ -16,6 +16,7 @@ from rest_verl.evaluation.conversations import Chat, Record
 from rest_verl.evaluation.generation import Sampled, request_seed
 from rest_verl.integration.agent_loops.options import ToolEnvironmentOptions
 from rest_verl.integration.agent_loops.rollout import Rollout
+from rest_verl.integration.agent_loops.rows import EnvironmentFailed
 from rest_verl.integration.agent_loops.standalone import standalone_loop
 from rest_verl.integration.agent_loops.tool_env import ToolEnvironmentLoop
 from rest_verl.syntax import terms_of
@@ -46,7 +47,7 @@ class Player:
             sample: its number.
 
         Raises:
-            RuntimeError: the environment's own code failed, other than in `call`; names the row.
+            ValueError: the environment's own code failed, other than in `call`; names the row.
         """
         length = chat.engine.max_length
         server = _Server(chat, row, sample)
@@ -65,7 +66,10 @@ class Player:
         )
         prompt = [dict(message) for message in columns["prompt"]]
         given = {**columns, "raw_prompt": prompt}
-        output = await loop.run({"max_tokens": chat.options.max_tokens}, **given)
+        try:
+            output = await loop.run({"max_tokens": chat.options.max_tokens}, **given)
+        except EnvironmentFailed as error:
+            raise ValueError(str(error)) from error
         numbers = output.extra_fields["reward_extra_info"]
         is_right = numbers["official"] >= 1
         limit = next((name for name in LIMITS if numbers[f"limit/{name}"]), "")

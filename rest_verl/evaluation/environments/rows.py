@@ -14,7 +14,7 @@ from typing import Any
 from rest_verl.environments.base import environment_class
 from rest_verl.evaluation.conversations import Task
 from rest_verl.evaluation.environments.playing import Player
-from rest_verl.integration.agent_loops.rows import Row
+from rest_verl.integration.agent_loops.rows import EnvironmentFailed, Row
 from rest_verl.integration.run_syntax import asked_syntax
 from rest_verl.integration.user_check import check_users
 
@@ -60,7 +60,7 @@ def environment_rows(files: Iterable[Path], player: Player, limit: int | None) -
     try:
         for row in rows:
             row.make_environment(player.options.task)
-    except RuntimeError as error:
+    except EnvironmentFailed as error:
         raise ValueError(str(error)) from error
     check_users(rows, player.options.task)
     infos = [columns["extra_info"] for _, columns in kept]

@@ -12,6 +12,10 @@ from rest_verl.environments.base import ToolEnvironment, make_environment
 from rest_verl.prompts.styles import PromptStyle, check_style
 
 
+class EnvironmentFailed(RuntimeError):
+    """An environment's own code raised, other than in a call; names row and environment."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """What `rest_tool_env` reads of a row, from its `extra_info`."""
@@ -57,7 +61,7 @@ class Row:
 
         Raises:
             ValueError: the environment is unknown.
-            RuntimeError: it cannot be made of this task.
+            EnvironmentFailed: it cannot be made of this task.
         """
         task = {**self.task, **changes}
         try:
@@ -75,8 +79,8 @@ class Row:
         except Exception as error:
             raise self._failure(what, error) from error
 
-    def _failure(self, what: str, error: Exception) -> RuntimeError:
-        return RuntimeError(
+    def _failure(self, what: str, error: Exception) -> EnvironmentFailed:
+        return EnvironmentFailed(
             f"row {self.name}: {what} in environment {self.environment!r} failed: "
             f"{type(error).__name__}: {error}"
         )

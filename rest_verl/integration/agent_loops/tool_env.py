@@ -87,7 +87,7 @@ class ToolEnvironmentLoop(AgentLoopBase):
 
         Raises:
             ValueError: the row names no environment or no task that can be read.
-            RuntimeError: the environment's own code failed, other than in `call`.
+            EnvironmentFailed: the environment's own code failed, other than in `call`.
         """
         rollout = await self._begin(sampling_params, int(priority), row)
         conversation = rollout.conversation

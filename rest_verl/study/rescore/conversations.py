@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rest_verl.integration.agent_loops.rows import Row
+from rest_verl.integration.agent_loops.rows import EnvironmentFailed, Row
 from rest_verl.study.recorded import Recorded
 from rest_verl.study.rescore.playback import (
     Frames,
@@ -86,7 +86,7 @@ class ConversationScorer:
         for columns in candidates:
             try:
                 self._check_task(Row.from_extra_info(columns["extra_info"]))
-            except (ValueError, RuntimeError) as error:
+            except (ValueError, EnvironmentFailed) as error:
                 raise ValueError(f"{row.where}: {error}") from None
             if row.text is not None:
                 check_tags(row, self._reader(columns).syntax, self._tokenizer)
@@ -105,7 +105,7 @@ class ConversationScorer:
         """
         try:
             replays = [self._replay(row, columns) for columns in candidates]
-        except RuntimeError as error:
+        except EnvironmentFailed as error:
             raise ValueError(f"{row.where}: {error}") from error
         best = min(replays, key=lambda replay: replay.num_faults)
         equals = [replay for replay in replays if replay.num_faults == best.num_faults]
