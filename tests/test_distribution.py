@@ -1,6 +1,8 @@
-"""What is installed is whole: packages, configurations, plugins and templates, and the metadata."""
+"""What is installed is whole, files and metadata, and what messages say to install is there."""
 
 import configparser
+import re
+import shlex
 import shutil
 import tarfile
 from email.parser import Parser
@@ -9,12 +11,15 @@ from zipfile import ZipFile
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from setuptools import build_meta
 
 import rest_verl
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("rest_verl", "hydra_plugins")
+INSTALL = re.compile(r"pip install((?: +[-.\w'\[\]=/]+)+)")
+LOGGERS = {"mlflow", "trackio"}  # of the user's choice, and no requirement of ours
 NEEDED = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 
 
@@ -71,3 +76,30 @@ def test_the_metadata(built) -> None:
     assert not [r for r in needed if r.name == "verl" and r.marker is None]
     assert dict(entry_points["console_scripts"]) == {"rest-verl": "rest_verl.cli:main"}
     assert {"verl.plugins", "vllm.general_plugins"} <= set(entry_points.sections())
+
+
+def commands_to_install() -> set[str]:
+    """What follows `pip install` in messages and on pages, as far as it is no variable."""
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/*/*.md")]
+    files = [*(ROOT / "rest_verl").rglob("*.py"), *pages]
+    return {found for file in files for found in INSTALL.findall(file.read_text(encoding="utf-8"))}
+
+
+def test_mends_name_what_exists() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    lines = [line for path in (ROOT / "requirements").glob("*.txt") for line in path.open()]
+    pinned = {canonicalize_name(Requirement(line).name) for line in lines if line[0].isalpha()}
+    unknown = []
+    for command in commands_to_install():
+        for word in filter(lambda word: not word.startswith("-"), shlex.split(command)):
+            if extra := re.fullmatch(r"\.(?:\[(\w+)\])?", word):
+                is_there = extra[1] is None or extra[1] in setup["options.extras_require"]
+            elif word.endswith(".txt"):
+                is_there = (ROOT / word).is_file()
+            else:
+                name = Requirement(word.rstrip("=")).name
+                is_there = canonicalize_name(name) in pinned | LOGGERS
+            unknown += [] if is_there else [f"pip install{command}"]
+    assert len(commands_to_install()) > 8
+    assert unknown == []

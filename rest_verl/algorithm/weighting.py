@@ -121,7 +121,7 @@ def region_weights(
     entropy_BR: Tensor | None,
     count_BR: Tensor,
     clock: float | Tensor,
-    config: ReSTConfig,
+    config: ReSTConfig | str,
     memory: EntropyMemory | None = None,
 ) -> Tensor:
     """Weights of each row's regions, normalised, float64, (B, R) (scopes `batch` and `sequence`).
@@ -131,9 +131,9 @@ def region_weights(
             None where `config` needs none.
         count_BR: Number of those tokens.
         clock: Progress or step, whichever `config.clock` says; one number or (B, 1).
-        config: The preset or configuration.
-        memory: As for `token_weights`.
+        config, memory: As for `token_weights`.
     """
+    config = ReSTConfig.of(config)
     base_BR = _base_weights(entropy_BR, count_BR, config, memory)
     return _normalised_regions(base_BR, count_BR, clock, config)
 
