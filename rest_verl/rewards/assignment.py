@@ -8,10 +8,6 @@ import math
 def best_total(points: list[list[float]]) -> float:
     """The largest sum of entries, no two of a row or of a column: the assignment problem.
 
-    The Hungarian method by shortest augmenting paths (Kuhn 1955; Jonker & Volgenant 1987) in
-    O(n²m) for n rows and m columns, n ≤ m after a transposition if need be: linear in the number
-    of predicted calls for a given ground truth. The groups here are tiny, mostly one by one.
-
     Args:
         points: (K, J), not negative, K and J at least 1.
     """
@@ -19,8 +15,22 @@ def best_total(points: list[list[float]]) -> float:
         return max(points[0])
     if len(points[0]) == 1:
         return max(row[0] for row in points)
+    return sum(points[row][column] for row, column in best_pairs(points))
+
+
+def best_pairs(points: list[list[float]]) -> list[tuple[int, int]]:
+    """The (row, column) of those entries, as many as there are rows or columns, by row.
+
+    The Hungarian method by shortest augmenting paths (Kuhn 1955; Jonker & Volgenant 1987) in
+    O(n²m) for n rows and m columns, n ≤ m after a transposition if need be: linear in the number
+    of predicted calls for a given ground truth. The groups here are tiny, mostly one by one.
+
+    Args:
+        points: as `best_total`.
+    """
     if len(points) > len(points[0]):
-        points = [list(column) for column in zip(*points, strict=True)]
+        columns = [list(column) for column in zip(*points, strict=True)]
+        return sorted((row, column) for column, row in best_pairs(columns))
     num_rows, num_columns = len(points), len(points[0])
     row_price = [0.0] * num_rows
     column_price = [0.0] * (num_columns + 1)
@@ -53,4 +63,4 @@ def best_total(points: list[list[float]]) -> float:
         while column != num_columns:
             row_of[column] = row_of[previous[column]]
             column = previous[column]
-    return sum(points[row][column] for column, row in enumerate(row_of[:num_columns]) if row >= 0)
+    return sorted((row, column) for column, row in enumerate(row_of[:num_columns]) if row >= 0)

@@ -35,6 +35,8 @@ class ExpectedCall(NamedTuple):
     """The test of each parameter's value."""
     optional: frozenset[str]
     """Parameters that may be left out."""
+    allowed: dict[str, list[Any]]
+    """The values that each parameter may have, for people; "" where it may be left out."""
 
 
 class GroundTruth(NamedTuple):
@@ -89,6 +91,7 @@ def _from_toolrl(text: str) -> GroundTruth:
             call.name,
             {key: equal_to(value) for key, value in call.arguments.items()},
             frozenset(),
+            {key: [value] for key, value in call.arguments.items()},
         )
         for call in answer.calls
     ]
@@ -139,6 +142,7 @@ def _expected_call(text: str, call: Any) -> ExpectedCall:
         name,
         {key: allowed_values(allowed) for key, allowed in parameters.items()},
         frozenset(key for key, allowed in parameters.items() if may_be_left_out(allowed)),
+        parameters,
     )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, overload
 
 from rest_verl.rewards.correctness import correctness_points
+from rest_verl.rewards.explanation import correctness_sentences, format_sentence
 from rest_verl.rewards.format import has_format
 from rest_verl.rewards.ground_truth import GroundTruth, parse_ground_truth
 from rest_verl.rewards.schedule import RewardConfig, Scale
@@ -58,6 +59,15 @@ class RewardResult:
         }
 
 
+@dataclass(frozen=True)
+class ExplainedResult(RewardResult):
+    """A score with its parts, and in words why it is what it is."""
+
+    why: tuple[str, ...]
+    """Sentences: the format, the correctness, and each call with what is wrong in it."""
+
+
+@overload
 def tool_call_reward(
     response: str,
     ground_truth: str,
@@ -67,6 +77,34 @@ def tool_call_reward(
     syntax: Syntax | str = "hermes",
     think_is_open: bool | None = None,
     tools: Tools | None = None,
+    explain: Literal[False] = False,
+) -> RewardResult: ...
+
+
+@overload
+def tool_call_reward(
+    response: str,
+    ground_truth: str,
+    step: float | None = None,
+    config: RewardConfig | str = "toolrl",
+    *,
+    syntax: Syntax | str = "hermes",
+    think_is_open: bool | None = None,
+    tools: Tools | None = None,
+    explain: Literal[True],
+) -> ExplainedResult: ...
+
+
+def tool_call_reward(
+    response: str,
+    ground_truth: str,
+    step: float | None = None,
+    config: RewardConfig | str = "toolrl",
+    *,
+    syntax: Syntax | str = "hermes",
+    think_is_open: bool | None = None,
+    tools: Tools | None = None,
+    explain: bool = False,
 ) -> RewardResult:
     """Score one answer by rule (method, section 5; ``docs/rewards.md``).
 
@@ -81,6 +119,7 @@ def tool_call_reward(
         think_is_open: the prompt ended within a thought. None: unknown; then a thought that
             nothing opened is let through, except in ToolRL's format.
         tools: those offered, for syntaxes that write arguments as untyped text (`Syntax.read`).
+        explain: say in words what each part earned and what was wrong, for people.
 
     Raises:
         ValueError: the ground truth is malformed, the step negative, or no syntax or preset of that
@@ -106,7 +145,7 @@ def tool_call_reward(
         correctness, exact_match = _score_unnamed(answer, truth, scale)
         name_match = exact_match
     written = terms_of([answer])
-    return RewardResult(
+    result = RewardResult(
         format_score + correctness,
         format_score,
         correctness,
@@ -120,6 +159,15 @@ def tool_call_reward(
         not answer.tries_to_call,
         count_repeated(answer.calls),
     )
+    if not explain:
+        return result
+    why = (
+        format_sentence(answer, format_ok, format_score),
+        f"correctness {correctness:.3g}, from {scale.correctness_min:g} to "
+        f"{scale.correctness_max:g}",
+        *correctness_sentences(answer, truth),
+    )
+    return ExplainedResult(**vars(result), why=why)
 
 
 def _score_calls(answer: Reading, truth: GroundTruth, scale: Scale) -> tuple[float, bool, bool]:
