@@ -14,11 +14,14 @@ from rest_verl.evaluation.conversations import Dialogue, Row
 _PROBE = "probe_7c1e"
 
 
-def check_template(builder: Any, model: Path, rows: Iterable[Row], *, shows_tools: bool) -> None:
+def check_template(
+    builder: Any, model: Path, rows: Iterable[Row], *, shows_tools: bool, mend: str
+) -> None:
     """Renders a prompt of each kind that the rows have.
 
     Args:
         shows_tools: whether the tools come through the template.
+        mend: what to do where it shows none.
 
     Raises:
         ValueError: the template does not show tools, or refuses a kind of message.
@@ -28,10 +31,7 @@ def check_template(builder: Any, model: Path, rows: Iterable[Row], *, shows_tool
         tools = [{"type": "function", "function": function}]
         prompt = _render(builder, model, ["user"], tools)
         if _PROBE not in builder.tokenizer.decode(prompt):
-            raise ValueError(
-                f"{model}: its chat template does not show tools; evaluate with --mode prompt, or "
-                "compact for the tiny recipes' models"
-            )
+            raise ValueError(f"{model}: its chat template does not show tools; {mend}")
     for roles in sorted({_roles(row, shows_tools) for row in rows}):
         _render(builder, model, roles, None)
 

@@ -50,6 +50,8 @@ class Evaluation:
     """How calls are written: `auto` for what the chat template writes."""
     about: dict[str, Any]
     """The benchmark, its data with checksums, and every other setting; JSON throughout."""
+    without_template: str = "evaluate with --mode prompt, or compact for the tiny recipes' models"
+    """What to do about a chat template that shows no tools, for the message that refuses it."""
 
 
 def run_evaluation(evaluation: Evaluation, folder: Path) -> list[Record]:
@@ -63,7 +65,13 @@ def run_evaluation(evaluation: Evaluation, folder: Path) -> list[Record]:
     jobs = _jobs(evaluation.rows, evaluation.options.samples)
     # Before anything is hashed, written or started.
     builder = token_builder(evaluation.model, evaluation.options.chat_template_kwargs)
-    check_template(builder, evaluation.model, evaluation.rows, shows_tools=evaluation.shows_tools)
+    check_template(
+        builder,
+        evaluation.model,
+        evaluation.rows,
+        shows_tools=evaluation.shows_tools,
+        mend=evaluation.without_template,
+    )
     reader = _reader(evaluation, builder)
     with Store(folder, _description(evaluation, reader)) as store:
         if any(key not in store.records for key in jobs):
@@ -132,7 +140,7 @@ def _reader(evaluation: Evaluation, builder: Any) -> MessageReader:
         builder.tokenizer,
         evaluation.options.chat_template_kwargs,
         model=evaluation.model,
-        mend="name it with --syntax NAME, or evaluate with --mode prompt",
+        mend=f"name it with --syntax NAME, or {evaluation.without_template}",
     )
     end_ids = generation_end_ids(evaluation.model)
     return MessageReader(builder.tokenizer, syntaxes.own, end_ids=end_ids)

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("verl", reason="its agent loop and configuration")
 import pyarrow.parquet as pq
 from stand_in import StandIn, call_text, save_model, starting
-from templates import get_model
+from templates import DROPS_TOOLS, chatml, get_model
 
 from recipes.own_tools.make_rows import TASKS
 from recipes.own_tools.make_rows import main as make_rows
@@ -160,3 +160,13 @@ def test_rows_that_cannot_be_evaluated(
     assert re.search(message, capsys.readouterr().err)
     assert engine.prompts == []
     assert not (tmp_path / "out").exists()
+
+
+def test_a_template_that_shows_no_tools(
+    engine: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    make_rows(["--environment", "shop", "--output-dir", str(tmp_path)])
+    plain = save_model(tmp_path / "plain", chatml(DROPS_TOOLS, "llama"))
+    assert evaluate(plain, tmp_path / "validation.parquet", tmp_path / "out") == 1
+    assert "does not show tools; make the rows in the style toolrl" in capsys.readouterr().err
+    assert engine.prompts == []

@@ -42,6 +42,7 @@ def evaluate_environments(
     keys = names if len(set(names)) == len(names) else [str(file) for file in files]
     checksums = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     evaluation = Evaluation(
+        without_template="make the rows in the style toolrl, or compact for tiny models",
         model=model,
         options=options,
         rows=rows.tasks,
