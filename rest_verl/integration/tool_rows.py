@@ -10,7 +10,8 @@ from typing import Any
 
 from omegaconf import DictConfig, open_dict
 from verl.utils.dataset.rl_dataset import RLHFDataset
-from verl.utils.tokenizer import normalize_token_ids
+
+from rest_verl.integration.prompt_length import prompt_length
 
 
 class ToolRowsDataset(RLHFDataset):
@@ -28,7 +29,12 @@ class ToolRowsDataset(RLHFDataset):
             return dataframe
         infos = dataframe["extra_info"]
         lengths = {
-            row: self._length(dataframe[row][self.prompt_key], json.loads(info["tools"]))
+            row: prompt_length(
+                self.tokenizer,
+                dataframe[row][self.prompt_key],
+                json.loads(info["tools"]),
+                self.apply_chat_template_kwargs,
+            )
             for row, info in enumerate(infos)
             if (info or {}).get("tools")
         }
@@ -48,16 +54,6 @@ class ToolRowsDataset(RLHFDataset):
             f"{len(dataframe)} rows. Set data.max_prompt_length={max(too_long.values())}, or "
             "data.filter_overlong_prompts=True to drop them"
         )
-
-    def _length(self, messages: Any, tools: Any) -> int:
-        ids = self.tokenizer.apply_chat_template(
-            messages,
-            tools=tools,
-            add_generation_prompt=True,
-            tokenize=True,
-            **self.apply_chat_template_kwargs,
-        )
-        return len(normalize_token_ids(ids))
 
 
 def count_tools(config: DictConfig) -> None:
