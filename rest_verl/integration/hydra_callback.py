@@ -11,14 +11,15 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from rest_verl.integration.checks import check_config
+from rest_verl.integration.overrides import refuse_near_misses
 from rest_verl.integration.provenance import USERS_OWN, settle_users_own
+from rest_verl.integration.run_checks import AT_START, examine
 from rest_verl.integration.run_record import bring_files
-from rest_verl.integration.syntax_check import describe_syntax
+from rest_verl.integration.verl_checks import verls_own
 
 
 class CheckConfig(Callback):
-    """Lets the user's own settings win over the preset's; stops a run that ResT cannot train."""
+    """Lets the user's own settings win over the preset's; stops a run that cannot work."""
 
     def on_run_start(self, config: DictConfig, config_name: str | None = None, **_: Any) -> None:
         """Before Hydra copies the configuration for the job."""
@@ -27,14 +28,16 @@ class CheckConfig(Callback):
         print("\n".join(lines), flush=True)
 
     def on_job_start(self, config: DictConfig, **_: Any) -> None:
-        """One message and exit code 1 where check_config refuses the configuration."""
+        """One message and exit code 1 where the dry run would refuse the command."""
         if OmegaConf.select(config, "hydra.mode") == RunMode.MULTIRUN:
             _refuse_unsettled(config)
         try:
-            check_config(config)
-            describe_syntax(config)  # the trainer prints it
+            refuse_near_misses(config.hydra.overrides.task, verls_own())
+            found = examine(config, AT_START)
         except ValueError as error:
             raise SystemExit(f"rest_verl: {error}") from None
+        for warning in found.warnings:
+            print(f"[rest] warning: {warning}", flush=True)
 
 
 def _overrides(config: DictConfig) -> list[str]:

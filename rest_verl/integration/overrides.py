@@ -114,7 +114,7 @@ def composition_error(error: Exception, usual: DictConfig) -> str:
     if match is None or isinstance(error, InterpolationResolutionError):
         return " ".join(text.split())
     key = match[1]
-    nearest = difflib.get_close_matches(key, [path for path, *_ in _leaves(usual)], n=1)
+    nearest = difflib.get_close_matches(key, [path for path, _ in _leaves(usual)], n=1)
     mend = f"did you mean {nearest[0]}?" if nearest else "see verl's ppo_trainer.yaml"
     return f"{key}: verl has no such option; {mend}"
 
@@ -129,10 +129,10 @@ def check_values(config: DictConfig, usual: DictConfig) -> None:
     Raises:
         ValueError: naming the option, its value and what it must be.
     """
-    plain = {path: value for path, value, _ in _leaves(usual)}
-    for path, value, is_reference in _leaves(config):
+    plain = dict(_leaves(usual))
+    for path, value in _leaves(config):
         default = plain.get(path)
-        if value is None or default is None or is_reference:  # a wrong one is named at its source
+        if value is None or default is None:  # a wrong reference is named at its source
             continue
         if isinstance(default, bool):
             wrong, wanted = not isinstance(value, bool), "True or False"
@@ -172,14 +172,13 @@ def refuse_near_misses(overrides: list[str], usual: DictConfig) -> None:
             )
 
 
-def _leaves(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any, bool]]:
-    """Path and resolved value of all that is no section, and whether it refers to another."""
+def _leaves(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Path and value of all that is no section; None for one that refers to another."""
     for key in map(str, config):
         path = f"{prefix}{key}"
-        is_reference = OmegaConf.is_interpolation(config, key)
-        if OmegaConf.is_missing(config, key):
-            yield path, None, is_reference
+        if OmegaConf.is_interpolation(config, key) or OmegaConf.is_missing(config, key):
+            yield path, None
         elif isinstance(value := config[key], DictConfig):
             yield from _leaves(value, f"{path}.")
         else:
-            yield path, value, is_reference
+            yield path, value

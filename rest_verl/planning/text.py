@@ -22,21 +22,24 @@ LABELS = {
     "kv_cache": "KV cache",
     "engine_work": "engine's work",
     "overhead": "overhead (assumed)",
+    "total": "total",
 }
 
 
 def _table(estimate: Estimate) -> list[str]:
     assert estimate.phases is not None
     phases = estimate.phases.named
-    width = max(9, *(len(name) + 2 for name in phases))
-    lines = [f"{'GiB on a GPU':<20}" + "".join(f"{name:>{width}}" for name in phases)]
-    for part in PARTS:
-        values = [getattr(phase, part) for phase in phases.values()]
-        if any(value >= 0.05 for value in values):
-            cells = (f"{value:>{width}.1f}" if value >= 0.05 else " " * width for value in values)
-            lines.append(f"{LABELS[part]:<20}" + "".join(cells))
-    totals = "".join(f"{phase.total:>{width}.1f}" for phase in phases.values())
-    return [*lines, f"{'total':<20}" + totals]
+    widths = {name: max(8, len(name) + 2) for name in phases}
+    lines = [f"{'GiB on a GPU':<19}" + "".join(f"{name:>{widths[name]}}" for name in phases)]
+    for part in [*PARTS, "total"]:
+        values = {name: getattr(phase, part) for name, phase in phases.items()}
+        if any(value >= 0.05 for value in values.values()):
+            cells = (
+                f"{value:>{widths[name]}.1f}" if value >= 0.05 else " " * widths[name]
+                for name, value in values.items()
+            )
+            lines.append(f"{LABELS[part]:<19}" + "".join(cells).rstrip())
+    return lines
 
 
 def _hours(time: Throughput, steps: int) -> str:

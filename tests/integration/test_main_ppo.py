@@ -34,6 +34,16 @@ REFUSED = {
         "trainer.v1.trainer_mode=sync",
         "add +rest=paper",
     ),
+    "rows that nobody scores": (
+        ["+rest=paper", "reward.reward_manager.name=rest"],
+        "rows.parquet, row 0: malformed ground truth",
+        "reward.reward_manager.name=rest",
+    ),
+    "what verl asserts in its workers": (
+        ["+rest=paper", "actor_rollout_ref.rollout.tensor_model_parallel_size=3"],
+        "8 GPUs do not divide into rollout engines of 3",
+        "actor_rollout_ref.rollout.tensor_model_parallel_size",
+    ),
     "a label": (
         ["+rest=paper", "algorithm.rest.preset=token"],
         "algorithm.rest.preset",
@@ -110,7 +120,8 @@ def test_the_users_own_settings_reach_the_task(run, name):
 
 @pytest.mark.filterwarnings("ignore:.*not.there is not available")
 @pytest.mark.parametrize("name", STARTS)
-def test_the_dry_run_composes_what_the_task_gets(run, name):
+def test_the_dry_run_composes_what_the_task_gets(run, name, monkeypatch):
+    monkeypatch.chdir(run["folder"])  # paths of a run's files follow it
     config, _ = compose_config(run["arguments"][name])
     assert OmegaConf.to_container(config) == run["starts"][name]["config"]
 

@@ -6,10 +6,9 @@ import sys
 import pytest
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.plugins import Plugins
-from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hypothesis import given
 from hypothesis import strategies as st
+from search_path_plugin import plugin
 
 from rest_verl.integration import dry_run
 from rest_verl.integration.overrides import (
@@ -103,12 +102,6 @@ def test_the_dry_run_says_it_in_one_line(override: str, capsys: pytest.CaptureFi
 def test_the_dry_run_takes_the_mend() -> None:
     config, _ = dry_run.compose_config(["+rest=paper", 'trainer.experiment_name="a=b"'])
     assert config.trainer.experiment_name == "a=b"
-
-
-def plugin() -> SearchPathPlugin:
-    found = Plugins.instance().discover(SearchPathPlugin)
-    (ours,) = [kind for kind in found if kind.__name__ == "RestVerlSearchPath"]
-    return ours()
 
 
 @pytest.mark.parametrize(

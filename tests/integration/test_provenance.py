@@ -14,6 +14,7 @@ from rest_verl.integration import hydra_callback
 from rest_verl.integration.dry_run import compose_config
 from rest_verl.integration.hydra_callback import CheckConfig
 from rest_verl.integration.provenance import USERS_OWN, settle_users_own
+from rest_verl.integration.run_checks import Examined
 
 VERLS = Path(verl.__path__[0]) / "trainer" / "config"
 SEPARATE = {"mode": "rest_separate_async", "mode_from": f"{FILE}: separate_async"}
@@ -210,7 +211,8 @@ def start_sweeps_job(folder, *overrides):
         CheckConfig().on_job_start(config, task_function=SimpleNamespace())
 
 
-def test_a_sweep_that_would_lose_the_users_word_is_refused(tmp_path):
+def test_a_sweep_that_would_lose_the_users_word_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(hydra_callback, "examine", lambda *_: Examined([], []))
     # Hydra composes each of its jobs anew, after the only moment at which it could be put back
     UsersConfig(mine(aggregation="token-mean"), ()).written(tmp_path)
     with pytest.raises(SystemExit, match=rf"mine\.yaml\) cannot be kept.*set {AGGREGATION}=token-"):

@@ -11,7 +11,6 @@ from omegaconf import DictConfig, OmegaConf
 from toy_tokenizers import byte_level
 
 from rest_verl.integration.doctor import check_model
-from rest_verl.integration.hydra_callback import CheckConfig
 from rest_verl.integration.syntax_check import asked_in_files, describe_syntax
 
 TOOLRL = '<think>t</think><tool_call>\n{"name": "f", "parameters": {}}\n</tool_call>'
@@ -89,19 +88,14 @@ def test_what_is_elsewhere_is_left_to_the_trainer(tmp_path: Path) -> None:
     assert "toolrl" in describe_syntax(config("some/hub-model", asked))
 
 
-def test_a_run_that_cannot_be_read_stops(
-    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("rest_verl.integration.hydra_callback.check_config", lambda _: None)
+def test_a_run_that_cannot_be_read_stops(tmp_path: Path, model: Path) -> None:
     own = write(tmp_path / "own.parquet", row())
-    with pytest.raises(
-        SystemExit, match=r"rest_verl: .*no known syntax reads.*algorithm.rest.syntax"
-    ):
-        CheckConfig().on_job_start(config(model, own, custom_chat_template="{{ messages }}"))
+    with pytest.raises(ValueError, match=r"no known syntax reads.*algorithm.rest.syntax"):
+        describe_syntax(config(model, own, custom_chat_template="{{ messages }}"))
     misspelt = config(model, own)
     misspelt.algorithm.rest.syntax = "herms"
-    with pytest.raises(SystemExit, match="did you mean hermes"):
-        CheckConfig().on_job_start(misspelt)
+    with pytest.raises(ValueError, match="did you mean hermes"):
+        describe_syntax(misspelt)
 
 
 def test_doctor_says_how_a_model_writes_calls(model: Path) -> None:

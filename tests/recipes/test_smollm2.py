@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from omegaconf import OmegaConf
 
 from recipes.smollm2.base import identity, load_base
@@ -202,7 +201,7 @@ DEVICES = {
 def test_both_devices_compose(gpu_arguments, device):
     arguments = [a for a in gpu_arguments if device == "gpu" or a != "+device=gpu"]
     assert len(arguments) == len(gpu_arguments) - (device == "cpu")
-    config = OmegaConf.create(yaml.safe_load(dry_run.dry_run(arguments)))
+    config = dry_run.dry_run(arguments).config
     expected = SIZES | DEVICES[device]
     assert {path: OmegaConf.select(config, path) for path in expected} == expected
 

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from fresh_process import run_python
 
 from recipes.tiny_cpu.model import new_model, train_tokenizer
@@ -47,12 +49,27 @@ print("\\n" + json.dumps({"starts": starts, "registered": registered, "cpu": cpu
 """
 
 
+ROW = {
+    "data_source": "openai/gsm8k",
+    "prompt": [{"role": "user", "content": "1 + 1?"}],
+    "reward_model": {"ground_truth": "2"},
+    "extra_info": {"syntax": "toolrl"},
+}
+
+
 def minimal_arguments(folder: Path) -> list[str]:
-    """What verl's checks want of any start; puts a model's description into the folder."""
+    """What the checks want of any start; puts rows and a model's description into the folder."""
     tokenizer = train_tokenizer(["some text"])
     tokenizer.save_pretrained(folder / "model")
-    new_model(tokenizer).config.save_pretrained(folder / "model")
+    config = new_model(tokenizer).config
+    config.architectures = ["Qwen3ForCausalLM"]
+    config.save_pretrained(folder / "model")
+    pq.write_table(pa.Table.from_pylist([ROW] * 1024), folder / "rows.parquet")
     return [
+        f"data.train_files={folder / 'rows.parquet'}",
+        f"data.val_files={folder / 'rows.parquet'}",
+        "actor_rollout_ref.rollout.name=vllm",
+        "actor_rollout_ref.rollout.n=4",
         f"actor_rollout_ref.model.path={folder / 'model'}",
         f"critic.model.path={folder / 'model'}",
         "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=1",
