@@ -5,8 +5,8 @@
 # Any variable below can be set from outside: LR=5e-7 NNODES=2 bash run_scripts/qwen3_4b_rest.sh
 # Further arguments go to verl's main_ppo, last, so that they win.
 #
-# DRY_RUN=1     prints the resolved configuration, checked by verl and by us, and an estimate of
-#               memory and time; needs neither GPU nor model, starts and writes nothing
+# DRY_RUN=1     says if the command can work, and estimates memory and time; needs neither GPU nor
+#               model, starts and writes nothing. With --yaml [FILE.yaml]: the configuration as well
 # PYTHON        interpreter of the environment that has verl and rest_verl (python3)
 # MODEL_PATH    folder, or name on the Hugging Face hub of a model that is in the local cache
 # RLLA_JSON     ToolRL's rows, the paper's data: dataset/rlla_4k_raw/rlla_rl.json of the repository
@@ -60,14 +60,39 @@ DATA_DIR=${DATA_DIR:-$root/data}
 choose_data() {
   if [[ -n ${TRAIN_FILE:-} || -n ${VAL_FILE:-} ]]; then
     [[ -n ${TRAIN_FILE:-} && -n ${VAL_FILE:-} ]] || fail "set both TRAIN_FILE and VAL_FILE, or none"
+    [[ -f $TRAIN_FILE && -f $VAL_FILE ]] || fail "no such files: TRAIN_FILE=$TRAIN_FILE VAL_FILE=$VAL_FILE"
     return
   fi
+  [[ -z ${RLLA_JSON:-} || -f $RLLA_JSON ]] || fail_without_rlla
   if [[ -z $DATA_SET ]]; then
     DATA_SET=bfcl
-    if [[ -n ${RLLA_JSON:-} || -f $DATA_DIR/rlla/train.parquet ]]; then DATA_SET=rlla; fi
+    if [[ -n ${RLLA_JSON:-} || -f $DATA_DIR/rlla/train.parquet ]]; then
+      DATA_SET=rlla
+    else
+      is_fallback=1
+    fi
   fi
   TRAIN_FILE=$DATA_DIR/$DATA_SET/train.parquet
   VAL_FILE=$DATA_DIR/$DATA_SET/validation.parquet
+  case $DATA_SET in
+    bfcl | bfcl_multi_turn) ;;
+    rlla) [[ -n ${RLLA_JSON:-} || -f $TRAIN_FILE ]] || fail_without_rlla ;;
+    *) fail "DATA_SET=$DATA_SET is unknown: rlla, bfcl or bfcl_multi_turn" ;;
+  esac
+}
+
+fail_without_rlla() {
+  fail "no ToolRL rows at RLLA_JSON=${RLLA_JSON:-}: \
+dataset/rlla_4k_raw/rlla_rl.json of https://github.com/qiancheng0/ToolRL"
+}
+
+say_fallback() {
+  [[ -n ${is_fallback:-} ]] || return 0
+  cat >&2 <<'EOF'
+WARNING: THIS IS NOT THE PAPER'S DATA. RLLA_JSON is not set, so BFCL's single-turn tasks take the
+place of ToolRL's rows. Results are not comparable with the paper's, nor on BFCL's single-turn part.
+Set RLLA_JSON to ToolRL's rlla_rl.json for the paper's data, or DATA_SET=bfcl if BFCL is meant.
+EOF
 }
 
 prepare_data() {
@@ -76,29 +101,28 @@ prepare_data() {
   folder=$(dirname "$TRAIN_FILE")
   case $DATA_SET in
     rlla)
-      [[ -f ${RLLA_JSON:-} ]] || fail "no ToolRL rows at RLLA_JSON=${RLLA_JSON:-}: \
-dataset/rlla_4k_raw/rlla_rl.json of https://github.com/qiancheng0/ToolRL"
       "$PYTHON" "$root/data_prep/rlla_to_parquet.py" --input "$RLLA_JSON" --output-dir "$folder" \
         --val-fraction 0.02 # as much as ToolRL holds out
       ;;
     bfcl)
-      echo "data: BFCL's single-turn tasks (the paper's are ToolRL's: set RLLA_JSON)"
       "$PYTHON" "$root/data_prep/bfcl_to_parquet.py" --output-dir "$folder"
       ;;
     bfcl_multi_turn)
       "$PYTHON" "$root/data_prep/bfcl_to_parquet.py" --categories multi_turn \
         --prompt-style chat_template --output-dir "$folder"
       ;;
-    *) fail "no such files: TRAIN_FILE=$TRAIN_FILE VAL_FILE=$VAL_FILE" ;;
   esac
+}
+
+check_model_path() {
+  if [[ $MODEL_PATH == [./~]* && ! -d $MODEL_PATH ]]; then
+    fail "MODEL_PATH=$MODEL_PATH is not a folder"
+  fi
 }
 
 # Nothing is downloaded here: a model of several GB should not come as a surprise.
 require_model() {
   [[ -d $MODEL_PATH ]] && return
-  if [[ $MODEL_PATH == [./~]* ]]; then
-    fail "MODEL_PATH=$MODEL_PATH is not a folder"
-  fi
   local find_cached='import sys, huggingface_hub as hub
 hub.snapshot_download(sys.argv[1], local_files_only=True)'
   "$PYTHON" -c "$find_cached" "$MODEL_PATH" >/dev/null 2>&1 ||
@@ -108,6 +132,7 @@ hf download $MODEL_PATH; or set MODEL_PATH to its folder"
 
 ############################################ verl's command ######################################
 train() {
+  check_model_path
   choose_data
   if [[ -d $MODEL_PATH ]]; then MODEL_PATH=$(realpath "$MODEL_PATH"); fi
 
@@ -194,9 +219,11 @@ train() {
   )
 
   if [[ ${DRY_RUN:-0} == 1 ]]; then
+    say_fallback
     exec "$PYTHON" -m rest_verl.integration.dry_run "${arguments[@]}"
   fi
   require_model
+  say_fallback
   prepare_data
   mkdir -p "$OUTPUT"
   # Several nodes: the cluster that ray_cluster.sh or slurm_rest.sbatch started, never a new one.

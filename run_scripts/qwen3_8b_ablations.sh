@@ -32,7 +32,7 @@ run() {
       exit 1
       ;;
   esac
-  if [[ ${DRY_RUN:-0} == 1 ]]; then echo "--- # $name"; fi
+  if [[ ${DRY_RUN:-0} == 1 ]]; then echo "== $name"; fi
   METHOD=rest REST_PRESET=$preset REWARD_PRESET=$reward EXPERIMENT_NAME=qwen3_8b_$name \
     OUTPUT=${OUTPUT:+$OUTPUT/$name} bash "$(dirname "$0")/qwen3_8b_rest.sh" "$@"
 }

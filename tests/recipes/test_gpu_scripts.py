@@ -144,12 +144,12 @@ def shell(tmp_path) -> Shell:
 
 
 def check(arguments: list[str], expected: dict[str, object]) -> None:
-    """The dry run accepts the arguments, prints YAML, and the values are as expected."""
-    document = dry_run.dry_run(arguments)
-    config = OmegaConf.create(yaml.safe_load(document))
+    """The dry run accepts the arguments, estimates, and the values are as expected."""
+    config, summary = dry_run.dry_run(arguments)
     found = {path: OmegaConf.select(config, path) for path in expected}
     assert found == expected
-    assert "# Estimate" in document
+    assert any(line.startswith("Estimate for") for line in summary)
+    assert max(len(line) for line in summary if " " in line.strip()) <= dry_run.WIDTH
 
 
 @pytest.mark.parametrize("recipe", sorted({*RECIPES} - {*OTHERS} - {"qwen3_8b_ablations.sh"}))
@@ -173,7 +173,7 @@ def test_ablations(shell, ablation):
 def test_all_ablations_run_one_after_the_other(shell):
     process = shell.run("qwen3_8b_ablations.sh", "all", "data.seed=3", DRY_RUN=1)
     assert process.returncode == 0, process.stderr
-    assert process.stdout.split("\n")[:-1] == [f"--- # {name}" for name in ABLATIONS]
+    assert process.stdout.split("\n")[:-1] == [f"== {name}" for name in ABLATIONS]
     assert [call[-1] for call in shell.calls] == ["data.seed=3"] * len(ABLATIONS)
     names = [value for call in shell.calls for value in call if "experiment_name=" in value]
     assert names == [f"trainer.experiment_name=qwen3_8b_{name}" for name in ABLATIONS]
@@ -197,30 +197,12 @@ def test_a_misspelt_override_is_refused(shell, recipe, capsys):
     )
 
 
-# override: parts of the reason; each is refused at another place
+# override: parts of the reason; tests/integration/test_run_refusals.py has what composes
 WRONG = {
     "+rest=papr": ["papr", "paper"],
-    "algorithm.rest.gama_name=1": ["did you mean algorithm.rest.gamma_name?"],
-    "algorithm.rest.w_min=2": ["w_min"],
-    "+data.shufle=False": ["+data.shufle", "did you mean data.shuffle?"],
-    "data.shuffle=Flase": ["data.shuffle=Flase", "True or False"],
     "actor_rollout_ref.rollout.n=four": ["actor_rollout_ref.rollout.n=four", "a number"],
-    "+actor_rollout_ref.actor.grad_clipping=1": ["grad_clipping", "FSDPActorConfig"],
     "+actor_rollout_ref.rollout.max_len=1": ["max_len", "RolloutConfig"],
-    "+reward.custom_reward_function.reward_kwargs.scale=1": ["scale", "preset"],
-    "reward.custom_reward_function.reward_kwargs.preset=toolr": ["toolr", "toolrl"],
-    "reward.reward_manager.name=rset": ["reward.reward_manager.name=rset", "known: ", "rest"],
-    "algorithm.adv_estimator=grppo": ["algorithm.adv_estimator=grppo", "grpo"],
-    "trainer.v1.trainer_mode=rest_sink": ["rest_sink", "rest_sync"],
-    "algorithm.rollout_correction.bypass_mode=True": ["bypass_mode=False"],
-    "actor_rollout_ref.actor.loss_agg_mode=mean": [
-        "actor_rollout_ref.actor: Invalid loss_agg_mode: mean"
-    ],
-    "actor_rollout_ref.rollout.mode=sync": ["Rollout mode 'sync' has been removed"],
-    "actor_rollout_ref.rollout.agent.default_agent_loop=rest_env": ["rest_env", "rest_tool_env"],
-    "actor_rollout_ref.rollout.tensor_model_parallel_size=3": ["8 GPUs", "engines of 3"],
     "actor_rollout_ref.actor.ppo_mini_batch_size=63": ["ppo_mini_batch_size=63", "8 GPUs"],
-    "actor_rollout_ref.actor.ppo_max_token_len_per_gpu=4000": ["4096"],
     "trainer.project_name=${nowhere}": ["nowhere"],
 }
 
@@ -269,7 +251,7 @@ def test_a_configuration_file_of_ones_own(capsys):
         *("--config-path", str(ROOT / "recipes" / "tiny_cpu"), "--config-name", "tiny_cpu"),
         *("+rest=paper", "actor_rollout_ref.model.path=Qwen/Qwen3-0.6B"),
     ]
-    command = ["dry-run", "python", "-m", "verl.trainer.main_ppo", *tiny]
+    command = ["dry-run", "--yaml", "python", "-m", "verl.trainer.main_ppo", *tiny]
     assert rest_verl_command(command) == 0
     config = yaml.safe_load(capsys.readouterr().out)
     assert config["trainer"]["project_name"] == "tiny_cpu"
@@ -286,7 +268,7 @@ def test_a_models_own_files_are_read_where_they_are_there(tmp_path, capsys):
     arguments = [
         *("+rest=paper", f"actor_rollout_ref.model.path={tmp_path}"),
         *("algorithm.adv_estimator=grpo", "actor_rollout_ref.rollout.name=vllm"),
-        "actor_rollout_ref.actor.use_dynamic_bsz=True",
+        *("actor_rollout_ref.actor.use_dynamic_bsz=True", "actor_rollout_ref.rollout.n=4"),
     ]
     assert dry_run.main(arguments) == 0
     assert "is not a folder here" not in capsys.readouterr().out
@@ -301,21 +283,33 @@ def test_a_models_own_files_are_read_where_they_are_there(tmp_path, capsys):
 def test_the_whole_of_a_dry_run_as_a_user_sees_it(shell):
     process = shell.run("qwen3_4b_rest.sh", DRY_RUN=1, PYTHON=sys.executable, OMP_NUM_THREADS=1)
     assert process.returncode == 0, process.stderr
-    assert yaml.safe_load(process.stdout)["trainer"]["v1"]["trainer_mode"] == "rest_sync"
-    assert "# model Qwen/Qwen3-4B-Instruct-2507 is not a folder here" in process.stdout
+    assert process.stdout.startswith("Fits on 8 × h100-80")
+    assert "model Qwen/Qwen3-4B-Instruct-2507 is not a folder here" in process.stdout
+    assert process.stderr.startswith("WARNING: THIS IS NOT THE PAPER'S DATA. RLLA_JSON is not set")
     assert not shell.data.exists()
     assert not (ROOT / "outputs" / "qwen3_4b_rest").exists()
 
 
 def test_a_refused_dry_run_as_a_user_sees_it(shell):
-    process = shell.run(
-        "qwen3_4b_grpo.sh", "trainer.total_epoch=3", DRY_RUN=1, PYTHON=sys.executable
-    )
+    asked = {"DRY_RUN": 1, "PYTHON": sys.executable, "DATA_SET": "bfcl"}
+    process = shell.run("qwen3_4b_grpo.sh", "trainer.total_epoch=3", **asked)
     assert (process.returncode, process.stdout) == (1, "")
     assert process.stderr == (
         "rest_verl: trainer.total_epoch: verl has no such option; "
         "did you mean trainer.total_epochs?\n"
     )
+
+
+@pytest.mark.parametrize("settings", [{}, {"RLLA_JSON": "{rows}"}, {"DATA_SET": "bfcl"}])
+def test_other_data_than_the_papers_are_said_aloud(shell, tmp_path, settings):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "rows").write_text("[]")
+    given = {key: text.format(rows=tmp_path / "rows") for key, text in settings.items()}
+    paths = {"MODEL_PATH": tmp_path / "model", "OUTPUT": tmp_path / "out"}
+    for dry in (0, 1):
+        process = shell.run("qwen3_8b_rest.sh", DRY_RUN=dry, **paths, **given)
+        assert process.returncode == 0, process.stderr
+        assert ("NOT THE PAPER'S DATA" in process.stderr) == (not settings)
 
 
 def test_training_gets_what_the_dry_run_checked(shell, tmp_path):
@@ -333,21 +327,28 @@ def test_training_gets_what_the_dry_run_checked(shell, tmp_path):
     assert f"data.train_files={shell.data}/rlla/train.parquet" in train
 
 
-@pytest.mark.parametrize(
-    ("recipe", "settings", "message"),
-    [
-        ("qwen3_4b_rest.sh", {"MODEL_PATH": "./nowhere"}, "MODEL_PATH=./nowhere is not a folder"),
-        ("qwen3_4b_rest.sh", {}, "hf download Qwen/Qwen3-4B-Instruct-2507"),
-        ("qwen3_4b_rest.sh", {"METHOD": "ppo"}, "METHOD=ppo is unknown: rest, grpo or drgrpo"),
-        ("qwen3_4b_rest.sh", {"TRAIN_FILE": "x.parquet"}, "set both TRAIN_FILE and VAL_FILE"),
-    ],
-)
-def test_what_is_absent_is_said_before_anything_starts(shell, recipe, settings, message):
-    process = shell.run(recipe, **settings)
-    assert process.returncode == 1
-    assert message in process.stderr
-    assert process.stderr.count("\n") == 1
-    assert not any("verl.trainer.main_ppo" in call for call in shell.calls)
+# what is wrong with the settings of a recipe: whether it is known before the model is looked for
+ABSENT = [
+    ({"MODEL_PATH": "./nowhere"}, "MODEL_PATH=./nowhere is not a folder", True),
+    ({"MODEL_PATH": "/nope"}, "MODEL_PATH=/nope is not a folder", True),
+    ({}, "hf download Qwen/Qwen3-4B-Instruct-2507", False),
+    ({"METHOD": "ppo"}, "METHOD=ppo is unknown: rest, grpo or drgrpo", True),
+    ({"TRAIN_FILE": "x.parquet"}, "set both TRAIN_FILE and VAL_FILE", True),
+    ({"TRAIN_FILE": "x", "VAL_FILE": "y"}, "no such files: TRAIN_FILE=x VAL_FILE=y", True),
+    ({"RLLA_JSON": "/nope"}, "no ToolRL rows at RLLA_JSON=/nope", True),
+    ({"DATA_SET": "rlla"}, "no ToolRL rows at RLLA_JSON=", True),
+    ({"DATA_SET": "bcfl"}, "DATA_SET=bcfl is unknown: rlla, bfcl or bfcl_multi_turn", True),
+]
+
+
+@pytest.mark.parametrize(("settings", "message", "by_dry_run"), ABSENT)
+def test_what_is_absent_is_said_before_anything_starts(shell, settings, message, by_dry_run):
+    for dry in range(1 + by_dry_run):
+        process = shell.run("qwen3_4b_rest.sh", DRY_RUN=dry, **settings)
+        assert process.returncode == 1
+        assert message in process.stderr
+        assert process.stderr.count("\n") == 1
+        assert not any("-m" in call for call in shell.calls)
 
 
 @pytest.mark.parametrize(
@@ -355,16 +356,11 @@ def test_what_is_absent_is_said_before_anything_starts(shell, recipe, settings, 
     [
         ("qwen3_8b_rest.sh", {}, ["data_prep/bfcl_to_parquet.py", "--output-dir"]),
         ("qwen3_4b_rest_multi_turn.sh", {}, ["--categories", "multi_turn", "chat_template"]),
-        ("qwen3_8b_rest.sh", {"RLLA_JSON": "no/such.json"}, None),
     ],
 )
 def test_data_are_prepared_when_absent(shell, tmp_path, recipe, settings, prepared):
     (tmp_path / "model").mkdir()
     process = shell.run(recipe, MODEL_PATH=tmp_path / "model", OUTPUT=tmp_path / "out", **settings)
-    if prepared is None:
-        assert process.returncode == 1
-        assert "no ToolRL rows at RLLA_JSON=no/such.json" in process.stderr
-        return
     assert process.returncode == 0, process.stderr
     text = " ".join(shell.calls[0])
     assert all(part in text for part in prepared)
