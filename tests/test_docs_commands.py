@@ -16,7 +16,8 @@ from docs_pages import ROOT, Command, blocks, commands, words
 
 from rest_verl import cli
 from rest_verl.files.run_folder import write_about
-from rest_verl.integration.dry_run import check_ours, compose_config
+from rest_verl.integration.dry_run import compose_config
+from rest_verl.integration.run_checks import rests_options
 
 COMMANDS = list({command.text: command for command in commands()}.values())
 YOURS = "algorithm.adv_estimator=grpo actor_rollout_ref.model.path=models/mine data.seed=1"
@@ -74,7 +75,7 @@ def test_training_commands_compose(command: Command, monkeypatch: pytest.MonkeyP
         monkeypatch.setenv(name, value)
     start = "verl.trainer.main_ppo" if "verl.trainer.main_ppo" in arguments else "dry-run"
     config, _ = compose_config(arguments[arguments.index(start) + 1 :])
-    check_ours(config)
+    rests_options(config)
     assert config.algorithm.rest.preset in text
 
 
