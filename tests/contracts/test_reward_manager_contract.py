@@ -1,5 +1,6 @@
 """A reward manager as verl's reward loop makes and calls it."""
 
+import ast
 import asyncio
 import inspect
 import json
@@ -17,9 +18,14 @@ from verl.experimental.reward_loop.reward_manager import (
     register,
 )
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
+from verl.experimental.reward_loop.reward_manager.registry import REWARD_MANAGER
+from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
 from verl.trainer.ppo.reward import load_reward_manager
+from verl.utils.reward_score import default_compute_score
 
 import rest_verl.plugin  # noqa: F401 (verl loads it by itself where it is installed)
+from rest_verl.integration.scorers import VERLS_MANAGERS, VERLS_SOURCES
+from rest_verl.integration.value_checks import GROUP_ESTIMATORS
 
 TOKENIZER = get_model("qwen3").tokenizer
 CALL = json.dumps({"name": "add", "parameters": {"x": 1}})
@@ -146,3 +152,27 @@ def test_registration():
     assert register("rest")(ours) is ours  # loaded again: no harm
     with pytest.raises(ValueError, match="already been registered"):
         register("rest")(RewardManagerBase)
+
+
+def test_the_data_sources_that_verls_own_function_scores():
+    tree = ast.parse(inspect.getsource(default_compute_score))
+    sources, prefixes = set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare) and getattr(node.left, "id", "") == "data_source":
+            sources |= {leaf.value for leaf in ast.walk(node) if isinstance(leaf, ast.Constant)}
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "startswith":
+            prefixes |= {argument.value for argument in node.args}
+    assert sources == set(VERLS_SOURCES)
+    assert prefixes == {"aime"}
+    with pytest.raises(NotImplementedError):
+        default_compute_score("bfcl/simple_python", "an answer", "a ground truth")
+
+
+def test_the_managers_that_ask_a_function():
+    assert set(VERLS_MANAGERS) == {*REWARD_MANAGER} - {"rest"}
+
+
+def test_estimators_that_compare_a_group_are_verls_or_ours():
+    assert set(GROUP_ESTIMATORS) == {*ADV_ESTIMATOR_REGISTRY} - {
+        *("gae", "reinforce_plus_plus", "remax")
+    }
