@@ -185,14 +185,14 @@ class ToolEnvironmentLoop(AgentLoopBase):
             return False
         with rollout.row.in_environment(f"user_message({turn})"):
             message = await self.user_message(rollout)
-            shown = f"{self.new_tools(rollout)}{message}"
-            names = [tool["function"]["name"] for tool in rollout.environment.tools]
+            tools = rollout.environment.tools
         if message is None:
             return False
         if is_last:
             rollout.tally.limit = "turns"
             return False
-        rollout.offered.update(names)
+        shown = self.new_tools(rollout, tools) + message
+        rollout.offered.update(tool["function"]["name"] for tool in tools)
         if not await self._extend(rollout, lambda: [{"role": "user", "content": shown}]):
             return False
         if talk:
@@ -206,9 +206,8 @@ class ToolEnvironmentLoop(AgentLoopBase):
             return rollout.environment.user_message(rollout.tally.turns)
         return await talk.next_message()
 
-    def new_tools(self, rollout: Rollout) -> str:
-        """What stands before a user message where tools have appeared since the last; else ""."""
-        tools = rollout.environment.tools
+    def new_tools(self, rollout: Rollout, tools: list[dict[str, Any]]) -> str:
+        """What stands before a user message where some of these have just appeared; else ""."""
         new = [tool for tool in tools if tool["function"]["name"] not in rollout.offered]
         return f"{describe_tools(new, rollout.row.style)}\n" if new else ""
 

@@ -19,4 +19,5 @@ class ReplayLoop(ToolEnvironmentLoop):
             return await super().user_message(rollout)
         playback = cast(Playback, self.server_manager)
         recorded = playback.script.user_message()
-        return recorded and recorded.removeprefix(self.new_tools(rollout)).strip()
+        shown = self.new_tools(rollout, rollout.environment.tools)
+        return recorded and recorded.removeprefix(shown).strip()
