@@ -35,7 +35,9 @@ ROOMS: dict[str, set[str]] = {
     "evaluation.api_bank": {"syntax", "data", "evaluation"},
     "evaluation.environments": {"syntax", "environments", "evaluation", "integration"},
     "viewing": set(),
-    "viewing.tokens": {"syntax", "files", "options", "algorithm", "integration", "viewing"},
+    "viewing.tokens": {
+        "syntax", "rewards", "files", "options", "algorithm", "integration", "viewing",
+    },
     "viewing.report": {"syntax", "files", "options", "algorithm", "viewing"},
     "study": {
         "syntax", "files", "options", "algorithm", "rewards", "environments", "integration",

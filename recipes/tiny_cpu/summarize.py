@@ -22,10 +22,10 @@ from rest_verl.evaluation.statistics import paired_comparison
 from rest_verl.evaluation.table import CONFIDENCE_LABEL, Accuracy, markdown_table, percent
 from rest_verl.files.atomic import write_atomically, write_json
 from rest_verl.files.json_lines import read_lines
+from rest_verl.rewards.in_words import reward_in_words
 from rest_verl.viewing.report.metrics import Record, parse_metrics
 from rest_verl.viewing.report.write import write_report
 
-NUM_SAMPLES = 3
 NUM_EDGE_STEPS = 5
 REWARD = "reward/total/mean"
 CORRELATION = "training/rollout_actor_probs_pearson_corr"
@@ -127,7 +127,10 @@ def held_out_table(compared: dict[str, dict[str, Any]]) -> str:
 def pick_samples(
     rows: list[dict[str, Any]], before: list[Answer], after: list[Answer]
 ) -> list[dict[str, Any]]:
-    """First answers to the held-out rows of greatest, median and least change in mean score."""
+    """Held-out rows ranked by the change of the mean score of their answers: best, median, worst.
+
+    Of each row's answers the one of median score is shown, with what it earned in words.
+    """
     by_id = {row["extra_info"]["id"]: row for row in rows}
     old, new = _of_rows(before), _of_rows(after)
     change = {
@@ -135,20 +138,30 @@ def pick_samples(
         for row, answers in new.items()
         if row in old
     }
-    ordered = sorted(change, key=lambda row: (change[row], row))
-    picks = [ordered[round(i * (len(ordered) - 1) / (NUM_SAMPLES - 1))] for i in (2, 1, 0)]
-    return [
-        {
+    ordered = sorted(change, key=lambda row: (change[row], row), reverse=True)
+    places = {"best": 0, "median": len(ordered) // 2, "worst": len(ordered) - 1}
+    picks = {ordered[place]: rank for rank, place in reversed(places.items())}  # few rows: the best
+    samples = []
+    for row, rank in reversed(picks.items()):
+        ground_truth = by_id[row]["reward_model"]["ground_truth"]
+        sample = {
             "id": row,
+            "rank": f"{rank} of {len(ordered)}",
             "prompt": "\n".join(f"{m['role']}\n{m['content']}" for m in by_id[row]["prompt"]),
-            "ground_truth": by_id[row]["reward_model"]["ground_truth"],
-            "before": old[row][0]["text"],
-            "after": new[row][0]["text"],
-            "before_score": old[row][0]["logged"]["score"],
-            "after_score": new[row][0]["logged"]["score"],
+            "ground_truth": ground_truth,
         }
-        for row in dict.fromkeys(picks)
-    ]
+        for when, answers in (("before", old[row]), ("after", new[row])):
+            score_of = [(answer["logged"]["score"], answer["text"]) for answer in answers]
+            score, text = sorted(score_of)[len(score_of) // 2]
+            sample |= {
+                when: text,
+                f"{when}_score": score,
+                f"{when}_mean": fmean(score for score, _ in score_of),
+                f"{when}_answers": len(score_of),
+                f"{when}_why": list(reward_in_words(text, ground_truth, score)),
+            }
+        samples.append(sample)
+    return samples
 
 
 def _of_rows(answers: list[Answer]) -> dict[str, list[Answer]]:

@@ -297,15 +297,30 @@ def test_samples_are_the_ends_and_the_middle():
     ]
     samples = pick_samples([row(name) for name in changes], before, after)
     assert [sample["ground_truth"] for sample in samples] == ["c", "d", "b"]
+    assert [sample["rank"] for sample in samples] == ["best of 5", "median of 5", "worst of 5"]
     assert samples[0] == {
         "id": "id_c",
+        "rank": "best of 5",
         "prompt": "user\nprompt c",
         "ground_truth": "c",
         "before": "old c",
-        "after": "new c",
         "before_score": -1.0,
+        "before_mean": -1.0,
+        "before_answers": 1,
+        "before_why": [],  # no ground truth that the rule reads
+        "after": "new c",
         "after_score": 4.0,
+        "after_mean": 4.0,
+        "after_answers": 1,
+        "after_why": [],
     }
+
+
+def test_of_several_answers_the_middle_one_is_shown_beside_their_mean():
+    after = [answer("id_a", score, text=f"scored {score}") for score in (4.0, -3.0, 2.0)]
+    (sample,) = pick_samples([row("a")], [answer("id_a", 0.0)], after)
+    assert (sample["after"], sample["after_score"]) == ("scored 2.0", 2.0)
+    assert (sample["after_mean"], sample["after_answers"]) == (1.0, 3)
 
 
 def test_few_answers_give_few_samples():

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from rest_verl.rewards import tool_call_reward
+from rest_verl.rewards.in_words import reward_in_words
 
 BFCL = {
     "format": "chat_template",
@@ -86,3 +87,24 @@ def test_what_is_said_of_the_format(answer: str, found: str) -> None:
 )
 def test_where_no_call_is_named(expect: str, answer: str, said: str) -> None:
     assert why(answer, {**BFCL, "expect": expect, "calls": []})[2:] == (said,)
+
+
+@pytest.mark.parametrize(
+    ("logged", "num_sentences"),
+    [
+        pytest.param(4.0, 3, id="the rule's own score"),
+        pytest.param(2.0, 1, id="another scale's: the calls alone"),
+        pytest.param(None, 1, id="none logged"),
+    ],
+)
+def test_of_a_logged_answer_only_what_is_sure_is_said(
+    logged: float | None, num_sentences: int
+) -> None:
+    words = reward_in_words(call("f", city="Oslo"), json.dumps(BFCL), logged)
+    assert len(words) == num_sentences
+    assert words[-1] == "f: right"
+
+
+@pytest.mark.parametrize("ground_truth", [None, "", "42", '{"answer": 1}'])
+def test_another_rewards_ground_truth_says_nothing(ground_truth: str | None) -> None:
+    assert reward_in_words(call("f"), ground_truth, 1.0) == ()

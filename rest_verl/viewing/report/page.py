@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import fmean, median
@@ -121,25 +121,43 @@ def samples(group: Group) -> list[dict[str, Any]]:
     for sample in group.runs[0].samples:
         if not isinstance(sample, dict) or len(shown) == NUM_SAMPLES:
             continue
-        answers = []
-        for when in ("before", "after"):
-            score = _number(sample.get(f"{when}_score"))
-            answers.append(
-                {
-                    "when": when,
-                    "text": _as_text(sample.get(when)),
-                    "score": None if score is None else f"{score:.2f}",
-                }
-            )
+        answers = [_answer(sample, when) for when in ("before", "after")]
         shown.append(
             {
                 "id": _as_text(sample.get("id", len(shown) + 1)),
+                "rank": _ranked(sample),
                 "prompt": _as_text(sample.get("prompt")),
                 "ground_truth": _as_text(sample.get("ground_truth")),
                 "answers": answers,
             }
         )
     return shown
+
+
+def _answer(sample: Mapping[str, Any], when: str) -> dict[str, Any]:
+    score, count = (_number(sample.get(f"{when}_{what}")) for what in ("score", "answers"))
+    why = sample.get(f"{when}_why")
+    about = [when]
+    if score is not None:
+        about.append(f"score {score:.2f}")
+    if count is not None and count > 1:
+        about.append(f"the middle one of {count:.0f} answers")
+    return {
+        "about": " · ".join(about),
+        "text": _as_text(sample.get(when)),
+        "why": [_as_text(reason) for reason in why] if isinstance(why, list) else [],
+    }
+
+
+def _ranked(sample: Mapping[str, Any]) -> str:
+    """What a sample was picked by; "" where its file does not say."""
+    before, after = (_number(sample.get(f"{when}_mean")) for when in ("before", "after"))
+    if "rank" not in sample or before is None or after is None:
+        return ""
+    return (
+        f"{_as_text(sample['rank'])} by change of mean score: {before:.2f} → {after:.2f} "
+        f"({after - before:+.2f})"
+    )
 
 
 def chart_data(chart: Chart) -> dict[str, Any]:

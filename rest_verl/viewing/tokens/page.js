@@ -183,6 +183,8 @@
       }),
       ...flags(about).map((flag) => make("span", "flag", flag)),
     );
+    find("why").replaceChildren(...about.why.map((reason) => make("li", "", reason)));
+    find("why").hidden = !about.why.length;
     spans = [];
     for (let i = offset[sample]; i < offset[sample + 1]; i++) spans.push(tokenSpan(sample, i));
     area.replaceChildren(...spans);

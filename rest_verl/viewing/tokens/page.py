@@ -93,6 +93,7 @@ def page_data(view: TokenView) -> dict[str, Any]:
                 "score": rollout.score,
                 "step": rollout.step,
                 "faults": view.terms[row].faults,
+                "why": [visible_text(reason) for reason in view.reasons[row]],
                 # tokens that read otherwise than alone: characters that several share
                 "shared": {
                     position: text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -48,34 +49,52 @@ def prompt_text(vocabulary: Vocabulary, rollout: Rollout) -> str:
     return visible_text(_decode(vocabulary, rollout.prompt_ids))
 
 
-def read_terms(
-    labeler: RegionLabeler,
-    rollout: Rollout,
-    ids_T: np.ndarray,
-    mask_T: np.ndarray,
-    prompt_ids: np.ndarray | None,
-) -> Terms:
-    """How a response is written: as the run logged it, else read as the reward reads it.
+class Message(NamedTuple):
+    """One message that the policy wrote."""
+
+    text: str
+    think_is_open: bool | None
+    """Whether what stands before it leaves a thought open; None: unknown."""
+
+
+def messages(
+    labeler: RegionLabeler, ids_T: np.ndarray, mask_T: np.ndarray, prompt_ids: np.ndarray | None
+) -> list[Message]:
+    """What the policy wrote of a response, each run of mask 1 by itself.
 
     Args:
         prompt_ids: what the model read first; None: unknown.
     """
-    if rollout.terms is not None:
-        return rollout.terms
     syntax, vocabulary = labeler.syntax, labeler.vocabulary
     edges = np.flatnonzero(np.diff(mask_T, prepend=False, append=False))
-    readings = []
-    for start, end in edges.reshape(-1, 2):  # what the policy wrote, each run of mask 1 by itself
+    found = []
+    for start, end in edges.reshape(-1, 2):
         is_open = None
         if prompt_ids is not None:
             before = np.concatenate([prompt_ids, ids_T[:start]])[-PROMPT_TOKENS:]
             is_open = syntax.leaves_think_open(vocabulary.decode(vocabulary.clip(before))[0])
-        text = vocabulary.response_text(ids_T[start:end])
-        readings.append(read_message(syntax, text, think_is_open=is_open))
-    sampled = ids_T[mask_T]
+        found.append(Message(vocabulary.response_text(ids_T[start:end]), is_open))
+    return found
+
+
+def read_terms(
+    labeler: RegionLabeler, rollout: Rollout, written: Sequence[Message], sampled: np.ndarray
+) -> Terms:
+    """How a response is written: as the run logged it, else read as the reward reads it.
+
+    Args:
+        written: its messages.
+        sampled: the ids of them.
+    """
+    if rollout.terms is not None:
+        return rollout.terms
     cut_off = None  # a text does not tell what ended it
     if rollout.token_ids is not None:
-        cut_off = len(sampled) > 0 and int(sampled[-1]) not in vocabulary.end_ids
+        cut_off = len(sampled) > 0 and int(sampled[-1]) not in labeler.vocabulary.end_ids
+    readings = [
+        read_message(labeler.syntax, message.text, think_is_open=message.think_is_open)
+        for message in written
+    ]
     return terms_of(readings, cut_off)
 
 

@@ -21,9 +21,10 @@ from rest_verl.algorithm.regions import Region, RegionLabeler
 from rest_verl.algorithm.vocabulary import Vocabulary
 from rest_verl.algorithm.weighting import ReSTConfig, token_weights
 from rest_verl.integration.run_syntax import known_syntax
+from rest_verl.rewards.in_words import reward_in_words
 from rest_verl.syntax import Syntax, Terms
 from rest_verl.viewing.tokens.rollout import Rollout
-from rest_verl.viewing.tokens.text import prompt_text, read_terms, shown_tokens
+from rest_verl.viewing.tokens.text import Message, messages, prompt_text, read_terms, shown_tokens
 
 NUM_STOPS = 21
 """Stops of the slider, evenly over progress 0 to 1; the asked-for progress is one more."""
@@ -56,6 +57,8 @@ class TokenView:
     """`dump`, `scores` or `none`."""
     terms: tuple[Terms, ...]
     """How each response is written."""
+    reasons: tuple[tuple[str, ...], ...]
+    """Why each response earned its score, in sentences; none for conversations."""
     stops: np.ndarray
     """Progress at each stop, ascending, (K,)."""
     start: int
@@ -165,10 +168,13 @@ def build_view(
     by_token = config.scope == "token"
     if by_token:
         region_weights = np.full_like(region_weights, np.nan)
-    known = [
-        before if _knows_prompt(rollout) else None
-        for rollout, before in zip(rollouts, prompt_ids, strict=True)
+    written = [
+        messages(labeler, row, mask, before if _knows_prompt(rollout) else None)
+        for labeler, rollout, row, mask, before in zip(
+            labelers, rollouts, ids, masks, prompt_ids, strict=True
+        )
     ]
+    sampled = [row[mask] for row, mask in zip(ids, masks, strict=True)]
     return TokenView(
         rollouts=tuple(rollouts),
         config=config,
@@ -180,7 +186,11 @@ def build_view(
         entropy_source=entropy_source,
         advantage=None if advantages is None else np.concatenate(advantages),
         advantage_source=advantage_source,
-        terms=tuple(map(read_terms, labelers, rollouts, ids, masks, known)),
+        terms=tuple(map(read_terms, labelers, rollouts, written, sampled)),
+        reasons=tuple(
+            _reasons(rollout, said, labeler.syntax)
+            for labeler, rollout, said in zip(labelers, rollouts, written, strict=True)
+        ),
         stops=stops,
         start=int(np.flatnonzero(stops == progress)[0]),
         as_trained=as_trained,
@@ -188,6 +198,18 @@ def build_view(
         region_weights=np.broadcast_to(region_weights, (len(stops), *region_weights.shape[1:])),
         token_scope_weights=weights[0][valid_BT] if by_token else None,
         vocabulary=vocabulary,
+    )
+
+
+def _reasons(rollout: Rollout, said: Sequence[Message], syntax: Syntax) -> tuple[str, ...]:
+    if len(said) != 1:
+        return ()
+    return reward_in_words(
+        said[0].text,
+        rollout.ground_truth,
+        rollout.score,
+        syntax=syntax,
+        think_is_open=said[0].think_is_open,
     )
 
 

@@ -165,14 +165,25 @@ def test_model_text_is_shown_as_text(tmp_path: Path) -> None:
         "after": HOSTILE,
         "before_score": -3,
         "after_score": 3.5,
+        "rank": HOSTILE,
+        "before_mean": -2.5,
+        "after_mean": 3,
+        "after_answers": 4,
+        "after_why": [HOSTILE],
     }
     run = write_run(tmp_path / "<b>run$x$", summary={"preset": HOSTILE}, samples=[sample])
     page = Page(write_report(run))
     assert page.texts["pre"] == [HOSTILE_SHOWN] * 4
+    assert page.texts["li"][-1] == HOSTILE_SHOWN
     assert page.texts["h3"] == [HOSTILE_SHOWN]
+    ranked = f"{HOSTILE_SHOWN} by change of mean score: -2.50 → 3.00 (+5.50)"
+    assert ranked in page.texts["small"]
     assert page.texts["h1"] == ["<b>run$x$"]
     assert page.texts["dd"] == [HOSTILE_SHOWN, "8"]
-    assert page.texts["h4"][-2:] == ["before · score -3.00", "after · score 3.50"]
+    assert page.texts["h4"][-2:] == [
+        "before · score -3.00",
+        "after · score 3.50 · the middle one of 4 answers",
+    ]
     assert page.texts["title"] == ["<b>run$x$ · training report"]
     assert [tag for tag, _ in page.elements].count("script") == 2  # the data and ours
     assert not page.tags() & {"img", "b"}

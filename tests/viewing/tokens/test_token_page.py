@@ -134,5 +134,6 @@ def test_many_long_responses_stay_small() -> None:
         advantage=rng.random(num_rows * num_tokens, dtype=np.float32),
         region_weights=rng.random((21, num_rows, 5), dtype=np.float32),
         terms=view.terms[:1] * num_rows,
+        reasons=((),) * num_rows,
     )
     assert len(render_page(big, title="t", facts=[]).encode()) < 15e6
