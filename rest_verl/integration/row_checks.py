@@ -130,19 +130,24 @@ def ground_truths_are_read(config: DictConfig) -> str | None:
 
 def environments_are_there(config: DictConfig) -> str | None:
     """Do rows of tool environments name one that is registered, and a task to read?"""
+    for file, row in environment_rows(config):
+        import verl  # noqa: F401  # loads the modules that register a user's environments
+
+        import rest_verl.environments.bfcl  # noqa: F401
+
+        try:
+            environment_class(Row.from_extra_info(row.get("extra_info")).environment)
+        except ValueError as error:
+            return f"{file.name}: {error}"
+    return None
+
+
+def environment_rows(config: DictConfig) -> Iterator[tuple[DataFile, dict[str, Any]]]:
+    """Of the first rows of each file, those whose conversations our agent loop holds."""
     for file in data_files(config):
         for row in file.rows:
-            if _loop(config, row.get(LOOP)) != ENVIRONMENT_LOOP:
-                continue
-            import verl  # noqa: F401  # loads the modules that register a user's environments
-
-            import rest_verl.environments.bfcl  # noqa: F401
-
-            try:
-                environment_class(Row.from_extra_info(row.get("extra_info")).environment)
-            except ValueError as error:
-                return f"{file.name}: {error}"
-    return None
+            if _loop(config, row.get(LOOP)) == ENVIRONMENT_LOOP:
+                yield file, row
 
 
 def prompts_fit(config: DictConfig) -> str | None:

@@ -19,6 +19,7 @@ from rest_verl.integration.presence_checks import files_are_here, model_is_here
 from rest_verl.integration.reward_options import reward_config_from
 from rest_verl.integration.scorers import Scorer, reward_function, scorer
 from rest_verl.integration.syntax_check import describe_syntax
+from rest_verl.integration.user_check import users_answer
 from rest_verl.integration.value_checks import (
     groups_that_teach,
     possible_values,
@@ -91,7 +92,7 @@ CHECKS: tuple[Check, ...] = (
     row_checks.prompts_fit,
 )
 
-AT_START = (model_is_here, files_are_here, *CHECKS)
+AT_START = (model_is_here, files_are_here, *CHECKS, users_answer)
 """A dry run may come before data and model; a start may not."""
 
 
