@@ -41,10 +41,10 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ChatServer]:
 
 
 def run_on(
-    folder: Path, server: ChatServer, loop: str = "rest_tool_env", **task: Any
+    folder: Path, chat: ChatServer, *, loop: str = "rest_tool_env", **task: Any
 ) -> DictConfig:
     """The configuration of a run whose rows have a user at the server."""
-    served = {**VISIT, "server": {"base_url": server.base_url}}
+    served = {**VISIT, "server": {"base_url": chat.base_url}}
     rows = [
         environment_row("shop", SHOP),
         environment_row("shop_customer", VISIT),
