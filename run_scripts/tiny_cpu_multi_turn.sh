@@ -14,7 +14,7 @@
 # TINY_OUTPUT  folder for the results (outputs/tiny_cpu_multi_turn_<tasks>)
 # TINY_SAVE    steps between checkpoints (10)
 # TINY_WARM_STEPS  batches of the supervised warm start (bfcl 100, shop 90)
-# DRY_RUN=1    prints the resolved configuration and an estimate, and trains nothing
+# DRY_RUN=1    says if the run can work, with an estimate, and trains nothing; --yaml: the configuration
 #
 # Writes metrics.jsonl, summary.json, conversation.txt, rollouts/, validation/ and train.log there.
 # Run again with the same settings it goes on from the last checkpoint, and reuses what is complete.

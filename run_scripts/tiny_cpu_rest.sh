@@ -11,7 +11,7 @@
 # TINY_OUTPUT  folder for the results (outputs/tiny_cpu_rest)
 # TINY_SAVE    steps between checkpoints (6)
 # TINY_WARM_STEPS  batches of the supervised warm start (480); fewer: sooner, from a weaker model
-# DRY_RUN=1    prints the resolved configuration and an estimate, and trains nothing
+# DRY_RUN=1    says if the run can work, with an estimate, and trains nothing; --yaml: the configuration
 #
 # Writes metrics.jsonl, summary.json, samples.json, report.html, report.png and train.log there.
 # Run again with the same settings it goes on from the last checkpoint, and reuses what is complete.
