@@ -61,6 +61,11 @@ def prompts_are_chats(config: DictConfig) -> str | None:
                     f"{file.row_name(index)}: its {key} {wrong}. Write it as messages, "
                     '[{"role": "user", "content": "…"}]'
                 )
+            if not isinstance(row.get("extra_info") or {}, Mapping):
+                return (
+                    f"{file.row_name(index)}: its extra_info is {repr(row['extra_info'])[:40]}: "
+                    'verl reads keys of it. Write it as an object, {"index": 0}'
+                )
     return None
 
 

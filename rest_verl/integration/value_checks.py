@@ -90,25 +90,22 @@ def possible_values(config: DictConfig) -> str | None:
         if not 0 < value <= 1:
             return f"{path}={value}: must be above 0 and at most 1"
     for path, value in _numbers(config, NOT_NEGATIVE):
-        if value < 0:
+        if not value >= 0:  # NaN as well
             return f"{path}={value}: must not be negative"
     return None
 
 
 def groups_that_teach(config: DictConfig) -> str | None:
     """Can the answers of a prompt differ, and are there several where they are compared?"""
+    if OmegaConf.select(config, "trainer.val_only"):
+        return None
     temperature, top_k = f"{ROLLOUT}.temperature", f"{ROLLOUT}.top_k"
-    for path, value in _numbers(config, (temperature,)):
-        if value <= 0:
-            return (
-                f"{path}={value}: all answers to a prompt are then the same, and none can be "
-                f"better than another. Set {path}=1.0"
-            )
+    same = "all answers to a prompt are then the same, and none can be better than another"
+    value = OmegaConf.select(config, temperature)
+    if value <= 0:
+        return f"{temperature}={value}: {same}. Set {temperature}=1.0"
     if OmegaConf.select(config, top_k) == 1:
-        return (
-            f"{top_k}=1: all answers to a prompt are then the same, and none can be better than "
-            f"another. Set {top_k}=-1 (no limit)"
-        )
+        return f"{top_k}=1: {same}. Set {top_k}=-1 (no limit)"
     estimator = OmegaConf.select(config, ESTIMATOR)
     if estimator in GROUP_ESTIMATORS and OmegaConf.select(config, f"{ROLLOUT}.n") == 1:
         return (

@@ -53,6 +53,7 @@ FILES = {
     "good.parquet": [row()] * 8,
     "question.parquet": [{"question": "hi"}] * 8,
     "text.parquet": [row(prompt="hi")] * 8,
+    "no_keys.parquet": [row(extra_info="first")] * 8,
     "no_role.parquet": [row(prompt=[{"from": "human", "value": "hi"}])] * 8,
     "garbage.parquet": [row(), *[row(reward_model={"ground_truth": "GARBAGE"})] * 7],
     "no_truth.parquet": [{"prompt": row()["prompt"], "data_source": "mine"}] * 8,
@@ -81,6 +82,7 @@ REFUSED = {
     ),
     "a prompt that is a text": ([f"{TRAIN}text.parquet"], ["row first: its prompt is a text"]),
     "messages without a role": ([f"{TRAIN}no_role.parquet"], ["no role and content"]),
+    "extra_info without keys": ([f"{TRAIN}no_keys.parquet"], ["row 0: its extra_info is 'first'"]),
     "a ground truth that nobody reads": (
         [f"{TRAIN}garbage.parquet"],
         ["garbage.parquet, row first: malformed ground truth", "'GARBAGE'", "docs/data.md"],
