@@ -38,7 +38,7 @@ ROOMS: dict[str, set[str]] = {
     "viewing.tokens": {
         "syntax", "rewards", "files", "options", "algorithm", "integration", "viewing",
     },
-    "viewing.report": {"syntax", "files", "options", "algorithm", "viewing"},
+    "viewing.report": {"syntax", "evaluation", "files", "options", "algorithm", "viewing"},
     "study": {
         "syntax", "files", "options", "algorithm", "rewards", "environments", "integration",
         "viewing", "viewing.tokens", "viewing.report",

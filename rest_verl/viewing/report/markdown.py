@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from rest_verl.viewing.report.change import ends
 from rest_verl.viewing.report.charts import Chart, Drawn
+from rest_verl.viewing.report.differences import differences
 from rest_verl.viewing.report.groups import Group
 from rest_verl.viewing.report.notes import data_notes, findings
 from rest_verl.viewing.report.page import ABSENT, comparison, facts, rows
@@ -38,6 +39,12 @@ def report_markdown(
     else:
         cells = [[measure, *values] for measure, values in comparison(groups)]
         lines += _table("Side by side", ["Measure", *(group.name for group in groups)], cells)
+        against = [
+            [row.measure, groups[row.group].name, row.difference, row.interval, row.p, row.of]
+            for row in differences(groups)
+        ]
+        head = ["Measure", "Of", "Difference", "95 % interval", "p", "Compared"]
+        lines += _table(f"Differences to {_plain(groups[0].name)}", head, against)
     ends = [group.name for group in groups] if len(groups) > 1 else ["First steps", "Last steps"]
     lines += _table("Curves", ["Curve", "Unit", *ends], _curves(groups, charts))
     if picture is not None:

@@ -149,17 +149,18 @@
 
     curve(curve) {
       const group = element("g", { class: curve.color });
-      const weight = Number(smoothing.value);
       const { steps } = curve;
       const few = steps.length <= FEW;
-      const soft = (values) => (weight && !few ? smooth(values, weight) : values);
+      const weight = few ? 0 : Number(smoothing.value);
+      const soft = (values) => (weight ? smooth(values, weight) : values);
       if (curve.low) {
         const back = [...steps].reverse();
-        const edge = this.path(steps, soft(curve.high)) + this.path(back, [...soft(curve.low)].reverse()).replace("M", "L");
+        [curve.drawnLow, curve.drawnHigh] = [soft(curve.low), soft(curve.high)];
+        const edge = this.path(steps, curve.drawnHigh) + this.path(back, [...curve.drawnLow].reverse()).replace("M", "L");
         group.append(element("path", { d: `${edge}Z`, class: "band" }));
       }
-      if (weight && !few) group.append(element("path", { d: this.path(steps, curve.values), class: "raw" }));
-      const values = soft(curve.values);
+      if (weight) group.append(element("path", { d: this.path(steps, curve.values), class: "raw" }));
+      const values = curve.drawn = soft(curve.values);
       group.append(element("path", { d: this.path(steps, values), class: `curve dash-${curve.dash}` }));
       if (few) {
         steps.forEach((step, i) => group.append(element("circle", { cx: this.x(step), cy: this.y(values[i]), r: 3.5, class: "point" })));
@@ -178,12 +179,13 @@
       this.spec.curves.forEach((curve, place) => {
         const at = shownStep === null ? curve.steps.length - 1 : indexOf(curve.steps, shownStep);
         const style = { percent: this.spec.percent, size: this.scale.size / 20 };
-        let text = at < 0 ? "–" : format(curve.values[at], style);
-        if (at >= 0 && curve.low && !this.small) text += ` (${format(curve.low[at], style)} to ${format(curve.high[at], style)})`;
+        const values = curve.drawn || curve.values; // one that is hidden may never have been drawn
+        let text = at < 0 ? "–" : format(values[at], style);
+        if (at >= 0 && curve.drawnLow && !this.small) text += ` (${format(curve.drawnLow[at], style)} to ${format(curve.drawnHigh[at], style)})`;
         this.values[place].value.textContent = text;
         if (shownStep === null || at < 0 || this.hidden.has(place) || hiddenGroups.has(curve.group)) return;
         const dot = element("g", { class: curve.color });
-        dot.append(element("circle", { cx: this.x(shownStep), cy: this.y(curve.values[at]), r: 4, class: "point" }));
+        dot.append(element("circle", { cx: this.x(shownStep), cy: this.y(values[at]), r: 4, class: "point" }));
         this.cross.append(dot);
       });
     }

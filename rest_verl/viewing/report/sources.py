@@ -27,6 +27,8 @@ class Run:
     """`summary.json`: measures before and after, preset, seed; empty where there is none."""
     samples: list[Any] = field(default_factory=list)
     """`samples.json`: answers before and after; empty where there is none."""
+    folder: Path | None = None
+    """None: it is a single file."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """`run.json`: what ran; empty where there is none."""
 
@@ -96,6 +98,7 @@ def read_run(path: Path | str, name: str | None = None) -> Run:
         remarks=remarks,
         summary=summary or {},
         samples=samples or [],
+        folder=path if path.is_dir() else None,
         about=about,
     )
 

@@ -14,7 +14,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from rest_verl.viewing.palette import DARK, LIGHT
 from rest_verl.viewing.report.charts import Chart, charts
+from rest_verl.viewing.report.differences import differences
 from rest_verl.viewing.report.groups import Group, read_groups
+from rest_verl.viewing.report.hero import hero
 from rest_verl.viewing.report.markdown import report_markdown
 from rest_verl.viewing.report.notes import data_notes, findings
 from rest_verl.viewing.report.page import chart_data, comparison, facts, rows, samples, steady
@@ -26,11 +28,12 @@ QUIET = (
 )
 _SMOOTHING_FROM = 25  # steps; a shorter run's curves are shown as they are
 _SMOOTHING = 0.6
+_MOST_COLUMNS = 4
 _LEAST_BLOCK = 3  # charts that get a row and a heading of their own
 _READING = (
     "Point at a chart, or move with the arrow keys, to read all charts at one step; click a name "
-    "to hide its curve. Smoothed curves (exponential mean) stand over the thin raw ones; the "
-    "numbers are never smoothed. "
+    "to hide its curve. Smoothed curves (exponential mean) stand over the thin raw ones; a "
+    "number is that of the curve, smoothed or not. "
 )
 _BANDS = "Several runs of one name: their mean, in a band from the lowest to the highest. "
 _REGIONS = (
@@ -106,7 +109,7 @@ def _render(name: str, groups: Sequence[Group], drawn: Sequence[Chart], picture:
     style = environment.get_template("page.css").render(light=LIGHT, dark=DARK, colors=_colors())
     script = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
     overlaid = len(groups) > 1
-    moving = _moving(drawn)
+    moving, top = _moving(drawn), hero(groups)
     longest = max((len(curve.line.steps) for c in moving for curve in c.curves), default=0)
     bands = _BANDS if any(len(group.runs) > 1 for group in groups) else ""
     return environment.get_template("page.html").render(
@@ -118,13 +121,15 @@ def _render(name: str, groups: Sequence[Group], drawn: Sequence[Chart], picture:
         groups=[group.name for group in groups] if overlaid else [],
         rows=[] if overlaid else rows(groups[0]),
         comparison=comparison(groups) if overlaid else [],
-        sections=_sections(moving),
+        differences=differences(groups),
+        hero=[_figure(index, chart) for index, chart in enumerate(top)],
+        sections=_sections(moving, len(top)),
         steady=[steady(chart) for chart in drawn if chart.is_constant],
         samples=[] if overlaid else samples(groups[0]),
         smoothing=_SMOOTHING if longest >= _SMOOTHING_FROM else 0,
         reading=_READING + bands + _REGIONS,
         picture=picture,
-        data=_json_for_html({"charts": [chart_data(chart) for chart in moving]}),
+        data=_json_for_html({"charts": [chart_data(chart) for chart in (*top, *moving)]}),
         style=style,
         style_hash=_csp_hash(style),
         script=script,
@@ -136,8 +141,11 @@ def _moving(drawn: Sequence[Chart]) -> list[Chart]:
     return [chart for chart in drawn if not chart.is_constant]
 
 
-def _sections(drawn: Sequence[Chart]) -> list[dict[str, Any]]:
-    """Sections of blocks of charts: the parts of one panel, or single charts."""
+def _sections(drawn: Sequence[Chart], first: int) -> list[dict[str, Any]]:
+    """Sections of blocks of charts: the parts of one panel, or single charts.
+
+    `first` is the number of the first of them among all charts of the page.
+    """
     num_parts = Counter(chart.panel.title for chart in drawn if chart.part is not None)
 
     def block_title(item: tuple[int, Chart]) -> str | None:
@@ -145,7 +153,7 @@ def _sections(drawn: Sequence[Chart]) -> list[dict[str, Any]]:
         return title if num_parts[title] >= _LEAST_BLOCK else None
 
     sections: list[dict[str, Any]] = []
-    for name, in_section in groupby(enumerate(drawn), lambda item: item[1].panel.section):
+    for name, in_section in groupby(enumerate(drawn, first), lambda item: item[1].panel.section):
         blocks = []
         for title, in_block in groupby(in_section, block_title):
             shown = list(in_block)
@@ -153,21 +161,31 @@ def _sections(drawn: Sequence[Chart]) -> list[dict[str, Any]]:
                 {
                     "title": title,
                     "about": _about(shown[0][1]),
+                    "columns": _columns(len(shown)),
                     "charts": [
-                        {
-                            "index": index,
-                            "title": visible_text(
-                                (chart.part if title is not None else None) or chart.title
-                            ),
-                            "about": _about(chart) if title is None else None,
-                            "name": visible_text(f"{chart.title}, {chart.panel.unit}"),
-                        }
-                        for index, chart in shown
+                        _figure(index, chart, is_part=title is not None) for index, chart in shown
                     ],
                 }
             )
         sections.append({"name": name, "blocks": blocks})
     return sections
+
+
+def _figure(index: int, chart: Chart, *, is_part: bool = False) -> dict[str, Any]:
+    """A chart's number, title and words; a part of a panel stands under the panel's."""
+    return {
+        "index": index,
+        "title": visible_text((chart.part if is_part else None) or chart.title),
+        "about": None if is_part else _about(chart),
+        "name": visible_text(f"{chart.title}, {chart.panel.unit}"),
+    }
+
+
+def _columns(count: int) -> int:
+    """Charts in a row, so that the last row is as full as can be."""
+    if count <= _MOST_COLUMNS:
+        return count
+    return max((3, 4), key=lambda columns: (count % columns or columns) / columns)
 
 
 def _about(chart: Chart) -> str:

@@ -102,7 +102,7 @@
     const length = offset[index + 1] - offset[index];
     line.append(make("span", "", length.toLocaleString("en")));
     const second = make("div", "preview");
-    for (const flag of flags(sample)) second.append(make("span", "flag", flag), " ");
+    for (const flag of flags(sample)) second.append(make("span", "flag", flag), " · ");
     second.append(preview(index));
     button.append(line, second, stacked((region) => counts[index * numRegions + region]));
     button.addEventListener("click", () => show(index));

@@ -78,6 +78,12 @@ def chart(page: Any, title: str) -> Any:
     return page.locator("figure", has=page.get_by_role("heading", name=title, exact=True))
 
 
+def smoothed(values: list[float], weight: float = 0.6) -> float:
+    """The last point of the curve that is drawn: an exponential mean, fair at its start."""
+    weights = [weight**age for age in reversed(range(len(values)))]
+    return sum(w * value for w, value in zip(weights, values, strict=True)) / sum(weights)
+
+
 def values(figure: Any) -> list[str]:
     return figure.locator(".legend b").all_inner_texts()
 
@@ -94,7 +100,11 @@ def point_at(page: Any, figure: Any, step: int) -> None:
 def test_pointing_reads_all_charts_at_one_step(opened: Any) -> None:
     page = opened("one")
     reward, entropy = chart(page, "Reward and its components"), chart(page, "Region entropy")
-    assert values(entropy) == ["0.03", "0.07"]  # the last step: 1/30 and 2/30
+    names = [1 / step for step in range(1, STEPS + 1)]
+    assert values(entropy) == [f"{n * smoothed(names):.2f}" for n in (1, 2)]  # the curves' ends
+    point_at(page, reward, 10)
+    assert values(entropy) == [f"{n * smoothed(names[:10]):.2f}" for n in (1, 2)]
+    page.locator("#smoothing").fill("0")
     point_at(page, reward, 10)
     assert values(reward)[0] == "0.10"
     assert values(entropy) == ["0.10", "0.20"]
@@ -112,6 +122,7 @@ def wait_for_step(page: Any, text: str) -> None:
 def test_arrow_keys_read_a_chart(opened: Any) -> None:
     page = opened("one")
     entropy = chart(page, "Region entropy")
+    page.locator("#smoothing").fill("0")
     entropy.locator(".plot").focus()
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")

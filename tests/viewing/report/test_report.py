@@ -123,7 +123,7 @@ def test_page_is_self_contained(tmp_path: Path) -> None:
     assert "@import" not in style
     titles = [chart["title"] for chart in json.loads(data)["charts"]]
     assert titles == page.texts["h4"]
-    assert titles[:2] == ["Reward and its components", "Region entropy"]
+    assert titles[:2] == ["Reward", "Reward and its components"]
     assert (tmp_path / "run/report.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "run/report.md").read_text().startswith("# Training report: run\n")
 

@@ -57,7 +57,7 @@ def test_both_ends_in_page_and_markdown(
     page, text = report_of(tmp_path, run_of(num_steps))
     shown = f"{before:.2f} ({first})", f"{after:.2f} ({last})", f"+{after - before:.2f}"
     assert cells(page)[4:] == ["Mean training reward", *shown]
-    assert f'<td class="up">+{after - before:.2f}</td>' in page
+    assert f'<td data-head="Change" class="up">+{after - before:.2f}</td>' in page
     assert f"| Mean training reward | {' | '.join(shown)} |" in text
     unit = "mean per response"
     curve = f"{before:g} ({first}) | {after:g} ({last})"
