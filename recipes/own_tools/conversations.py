@@ -33,7 +33,8 @@ def _visit(number: int, rng: random.Random) -> Conversation:
         ToolCall("order", {"item": item, "quantity": quantity}),
     ]
     if rng.random() < 0.5:
-        turns.append({"user": f"No {item} after all.", "counted": [], "orders": {}})
+        last = {"counted": [], "cancelled": [item], "orders": {}}
+        turns.append({"user": f"No {item} after all.", **last})
         calls.append(ToolCall("cancel", {"item": item}))
     task = {"stock": stock, "turns": turns}
     return Conversation("shop", task, _played(f"shop_{number}", task, calls), split_of(str(number)))

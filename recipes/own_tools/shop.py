@@ -1,8 +1,8 @@
 """A shop with stock and orders: a complete environment of one's own.
 
-A task is `{"stock": {item: count}, "turns": [{"user": text, "counted": [item], "orders": {item:
-count}}, …]}`: what the customer says, and what must have been counted in the turn and be on order
-once it is over.
+A task is `{"stock": {item: count}, "turns": [{"user": text, "counted": [item], "cancelled": [item],
+"orders": {item: count}}, …]}`: what the customer says, what must have been counted and cancelled in
+the turn, and what must be on order once it is over.
 """
 
 from collections import Counter
@@ -21,6 +21,7 @@ class Shop(MethodTools):
     def __init__(self, task: dict[str, Any]) -> None:
         self.stock, self.turns = dict(task["stock"]), task["turns"]
         self.counted: list[str] = []
+        self.cancelled: list[str] = []
         self.orders: dict[str, int] = {}
         self.verdicts: list[Verdict] = []
         self.rewards: list[float] = []
@@ -54,6 +55,7 @@ class Shop(MethodTools):
         Args:
             item: What not to order after all.
         """
+        self.cancelled.append(item)
         quantity = self.orders.pop(item, 0)
         self.stock[item] = self.stock.get(item, 0) + quantity
         return f"{quantity} {item} cancelled"
@@ -63,20 +65,24 @@ class Shop(MethodTools):
 
     def end_turn(self) -> None:
         turn = self.turns[len(self.verdicts)]
-        right = (self.counted, self.orders) == (turn["counted"], turn["orders"])
-        self.verdicts.append(Verdict(right, reason="" if right else "counted or ordered otherwise"))
-        wanted = Counter([*turn["counted"], *turn["orders"].items()])
-        found = Counter([*self.counted, *self.orders.items()])
-        either = wanted | found
+        wanted = self._done(turn["counted"], turn.get("cancelled", []), turn["orders"])
+        found = self._done(self.counted, self.cancelled, self.orders)
+        right, either = wanted == found, wanted | found
+        self.verdicts.append(Verdict(right, reason="" if right else "counted, cancelled or ordered otherwise"))
         self.rewards.append((wanted & found).total() / either.total() if either else 1.0)
-        self.counted = []
+        self.counted, self.cancelled = [], []
+
+    @staticmethod
+    def _done(counted: list[str], cancelled: list[str], orders: dict[str, int]) -> Counter[Any]:
+        counts = [("count", item) for item in counted]
+        return Counter([*counts, *(("cancel", item) for item in cancelled), *orders.items()])
 
     def outcome(self) -> list[Verdict]:
         missing = len(self.turns) - len(self.verdicts)
         return self.verdicts + [Verdict(False, reason="not reached")] * missing
 
     def turn_rewards(self) -> list[float]:
-        """Of all that was or should have been counted or ordered, the share that is right."""
+        """Of all that was or should have been counted, cancelled or on order, the right share."""
         return self.rewards + [0.0] * (len(self.turns) - len(self.rewards))
 
     def score(self) -> float:

@@ -21,7 +21,7 @@ CUP = ("order", {"item": "cup", "quantity": 1})
         ([COUNT, COUNT, TEA, CUP], 3 / 4, False),
         ([COUNT, ("order", {"item": "tea", "quantity": 1}), CUP], 2 / 4, False),  # wrong: on both
         ([], 0.0, False),
-        ([TEA, CUP, ("cancel", {"item": "cup"})], 1 / 3, False),
+        ([TEA, CUP, ("cancel", {"item": "cup"})], 1 / 4, False),
     ],
 )
 def test_a_turn_earns_its_share_of_what_should_be(

@@ -18,7 +18,7 @@ TASK = {
     "turns": [
         {"user": "How many of lamp do you have?", "counted": ["lamp"], "orders": {}},
         {"user": "I take 2 of lamp.", "counted": [], "orders": {"lamp": 2}},
-        {"user": "No lamp after all.", "counted": [], "orders": {}},
+        {"user": "No lamp after all.", "counted": [], "cancelled": ["lamp"], "orders": {}},
     ],
 }
 
@@ -28,7 +28,8 @@ TASK = {
     [
         ([[("count", "lamp")], [("order", "lamp", 2)], [("cancel", "lamp")]], [1, 1, 1]),
         ([[], [("order", "lamp", 2)], [("cancel", "lamp")]], [0, 1, 1]),  # did not look
-        ([[("count", "lamp")], [("order", "lamp", 4)], []], [1, 0, 1]),  # more than there are
+        ([[("count", "lamp")], [("order", "lamp", 4)], []], [1, 0, 0]),  # more than there are
+        ([[("count", "lamp")], [], [("cancel", "lamp")]], [1, 0, 1]),
         ([[("count", "lamp")], [("order", "lamp", 1)], []], [1, 0, 0]),
         ([[("count", "lamp")]], [1, 0, 0]),  # cut off
     ],
