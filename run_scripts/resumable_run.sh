@@ -54,6 +54,7 @@ resumable_run() {
     fi
   else
     rm -rf "$output"/{summary.json,metrics.jsonl,samples.json,report.*,conversation.txt,checkpoints}
+    rm -rf "$output"/{run.json,config.yaml,view.html}
     rm -rf "$output"/{validation,rollouts,verl_metrics*.jsonl,train.log}
     echo "$now" >"$output/settings.txt"
   fi

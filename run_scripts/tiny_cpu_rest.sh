@@ -10,7 +10,8 @@
 # TINY_SEED    seed of sampling and of the data's order (0)
 # TINY_OUTPUT  folder for the results (outputs/tiny_cpu_rest)
 # TINY_SAVE    steps between checkpoints (6)
-# TINY_WARM_STEPS  batches of the supervised warm start (480); fewer: sooner, from a weaker model
+# TINY_WARM_STEPS  batches of the supervised warm start (480); fewer: sooner, from a weaker model, whose
+#              folder is one of its own
 # DRY_RUN=1    says if the run can work, with an estimate, and trains nothing; --yaml: the configuration
 #
 # Writes metrics.jsonl, summary.json, samples.json, report.html, report.png and train.log there.
@@ -27,6 +28,7 @@ save=${TINY_SAVE:-6}
 warm=${TINY_WARM_STEPS:-480}
 [[ $output = /* ]] || output=$PWD/$output
 start=$PWD/outputs/tiny_cpu_start
+[[ $warm == 480 ]] || start=${start%_start}_warm${warm}_start
 
 case $mode in
   sync) mode_options=() ;;
