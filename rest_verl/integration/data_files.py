@@ -1,4 +1,4 @@
-"""The first rows of a run's data files, as verl would read them."""
+"""A few rows of a run's data files, spread over each, as verl would read them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,8 @@ from rest_verl.files.json_lines import read_json_lines, read_utf8
 SPLITS = ("data.train_files", "data.val_files")
 ROWS_READ = 64
 """Of each file."""
+LARGE = 50 * 2**20
+"""Bytes of a parquet file of which only the first rows are read."""
 CUSTOM_CLASS = "data.custom_cls.path"
 SOURCE, LOOP = "data_source", "agent_name"
 
@@ -28,19 +29,18 @@ class DataFile:
     name: str
     """The setting and the path, for messages."""
     columns: tuple[str, ...]
-    count: int | None
-    """Rows in the file; None where only reading all of it would tell."""
-    kinds: frozenset[tuple[Any, Any]]
-    """(data_source, agent_name) of the rows, None where a row or the file has none: of all rows of
-    a parquet file, else of the first."""
-    rows: tuple[dict[str, Any], ...]
-    """The first ROWS_READ."""
+    count: int
+    """Rows in the file."""
+    kinds: frozenset[tuple[str | None, str | None]]
+    """(data_source, agent_name) of all rows, None where a row or the file has none."""
+    rows: Mapping[int, dict[str, Any]]
+    """At most ROWS_READ, by their place in the file."""
 
-    def row_name(self, index: int) -> str:
+    def row_name(self, place: int) -> str:
         """What a message calls a row: its id, or its place in the file, from 0."""
-        info = self.rows[index].get("extra_info")
+        info = self.rows[place].get("extra_info")
         name = info.get("id") if isinstance(info, Mapping) else None
-        return f"{self.name}, row {name or index}"
+        return f"{self.name}, row {name or place}"
 
 
 def data_files(config: DictConfig) -> Iterator[DataFile]:
@@ -86,8 +86,13 @@ def _read_parquet(name: str, path: Path) -> DataFile:
 
     try:
         file = pq.ParquetFile(path)
-        columns = tuple(file.schema_arrow.names)
-        first = next(file.iter_batches(batch_size=ROWS_READ), None)
+        count, columns = file.metadata.num_rows, tuple(file.schema_arrow.names)
+        if path.stat().st_size > LARGE:
+            rows = next(file.iter_batches(batch_size=ROWS_READ)).to_pylist()
+            places = list(range(len(rows)))
+        else:
+            places = _spread(count)
+            rows = file.read().take(places).to_pylist() if places else []
         present = [column for column in (SOURCE, LOOP) if column in columns]
         kinds = file.read(columns=present).group_by(present).aggregate([]).to_pylist()
     except (OSError, ArrowException) as error:
@@ -96,18 +101,18 @@ def _read_parquet(name: str, path: Path) -> DataFile:
     return DataFile(
         name=name,
         columns=columns,
-        count=file.metadata.num_rows,
+        count=count,
         kinds=_kinds(kinds if present else [{}]),
-        rows=() if first is None else tuple(first.to_pylist()),
+        rows=dict(zip(places, rows, strict=True)),
     )
 
 
 def _read_json(name: str, path: Path) -> DataFile:
     try:
         if read_utf8(path).lstrip().startswith(b"["):
-            rows = json.loads(read_utf8(path))[:ROWS_READ]
+            rows = json.loads(read_utf8(path))
         else:
-            rows = [row for _, row in islice(read_json_lines(path), ROWS_READ)]
+            rows = [row for _, row in read_json_lines(path)]
     except (OSError, ValueError) as error:
         raise ValueError(f"{name}: not to be read as JSON: {error}") from None
     if not all(isinstance(row, dict) for row in rows):
@@ -115,11 +120,20 @@ def _read_json(name: str, path: Path) -> DataFile:
     return DataFile(
         name=name,
         columns=tuple(dict.fromkeys(column for row in rows for column in row)),
-        count=None,
+        count=len(rows),
         kinds=_kinds(rows),
-        rows=tuple(rows),
+        rows={place: rows[place] for place in _spread(len(rows))},
     )
 
 
-def _kinds(rows: list[dict[str, Any]]) -> frozenset[tuple[Any, Any]]:
-    return frozenset((row.get(SOURCE), row.get(LOOP)) for row in rows)
+def _spread(count: int) -> list[int]:
+    """At most ROWS_READ places among so many, evenly spread: files are often sorted by kind."""
+    taken = min(count, ROWS_READ)
+    return [number * count // taken for number in range(taken)]
+
+
+def _kinds(rows: list[dict[str, Any]]) -> frozenset[tuple[str | None, str | None]]:
+    def text(value: Any) -> str | None:
+        return None if value is None else str(value)
+
+    return frozenset((text(row.get(SOURCE)), text(row.get(LOOP))) for row in rows)

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from rest_verl.files.atomic import write_atomically
 from rest_verl.integration.checks import check_arguments
-from rest_verl.integration.data_files import CUSTOM_CLASS, ROWS_READ, data_files, named_files
+from rest_verl.integration.data_files import CUSTOM_CLASS, data_files, named_files
 from rest_verl.integration.overrides import (
     composition_error,
     refuse_near_misses,
@@ -127,8 +127,7 @@ def dry_run(arguments: list[str]) -> DryRun:
 
 def _findings(config: DictConfig, found: Examined) -> list[str]:
     seen = [
-        f"looked at: {file.name}, {len(file.rows)} "
-        + (f"of {file.count:,} rows" if file.count is not None else f"rows, {ROWS_READ} at most")
+        f"looked at: {file.name}, {len(file.rows)} of {file.count:,} rows"
         for file in data_files(config)
     ]
     return [

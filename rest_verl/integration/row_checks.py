@@ -1,7 +1,7 @@
 """Can the run eat its rows: will verl read them, does somebody score them, do the prompts fit?
 
 Each check takes verl's composed configuration and returns one message, which names the file, mostly
-the row, and the mend, or None. It looks at the first rows of each file that is here.
+the row, and the mend, or None. It looks at a few rows of each file that is here.
 """
 
 from __future__ import annotations
@@ -55,15 +55,15 @@ def prompts_are_chats(config: DictConfig) -> str | None:
                 f"{file.name}: has no column {key}; it has {', '.join(file.columns)}. verl reads "
                 "a list of messages there: write it, or name its column with data.prompt_key"
             )
-        for index, row in enumerate(file.rows):
+        for place, row in file.rows.items():
             if wrong := _no_chat(row.get(key)):
                 return (
-                    f"{file.row_name(index)}: its {key} {wrong}. Write it as messages, "
+                    f"{file.row_name(place)}: its {key} {wrong}. Write it as messages, "
                     '[{"role": "user", "content": "…"}]'
                 )
             if not isinstance(row.get("extra_info") or {}, Mapping):
                 return (
-                    f"{file.row_name(index)}: its extra_info is {repr(row['extra_info'])[:40]}: "
+                    f"{file.row_name(place)}: its extra_info is {repr(row['extra_info'])[:40]}: "
                     'verl reads keys of it. Write it as an object, {"index": 0}'
                 )
     return None
@@ -73,10 +73,9 @@ def a_batch_is_full(config: DictConfig) -> str | None:
     """Are there rows for one step? verl trains on no batch that is not full."""
     named = [path for setting, path in named_files(config) if setting == TRAIN_FILES]
     counts = [file.count for file in data_files(config) if file.name.startswith(f"{TRAIN_FILES}=")]
-    known = [count for count in counts if count is not None]
-    if not known or len(known) < len(named):
+    if not counts or len(counts) < len(named):
         return None
-    rows, most = sum(known), OmegaConf.select(config, "data.train_max_samples")
+    rows, most = sum(counts), OmegaConf.select(config, "data.train_max_samples")
     rows = min(rows, most) if most and most > 0 else rows
     batch = OmegaConf.select(config, "data.train_batch_size")
     if rows >= batch:
@@ -118,7 +117,7 @@ def ground_truths_are_read(config: DictConfig) -> str | None:
     if scorer(config) is not Scorer.OURS:
         return None
     for file in data_files(config):
-        for index, row in enumerate(file.rows):
+        for place, row in file.rows.items():
             if _loop(config, row.get(LOOP)) not in SCORED_LOOPS:
                 continue
             model = row.get("reward_model")
@@ -127,7 +126,7 @@ def ground_truths_are_read(config: DictConfig) -> str | None:
                 parse_ground_truth(truth)  # type: ignore[arg-type]
             except ValueError as error:
                 return (
-                    f"{file.row_name(index)}: {error}. Write reward_model.ground_truth in a "
+                    f"{file.row_name(place)}: {error}. Write reward_model.ground_truth in a "
                     f"notation of docs/data.md, or take another reward than {MANAGER}.name=rest"
                 )
     return None
@@ -148,9 +147,9 @@ def environments_are_there(config: DictConfig) -> str | None:
 
 
 def environment_rows(config: DictConfig) -> Iterator[tuple[DataFile, dict[str, Any]]]:
-    """Of the first rows of each file, those whose conversations our agent loop holds."""
+    """Of the rows looked at, those whose conversations our agent loop holds."""
     for file in data_files(config):
-        for row in file.rows:
+        for row in file.rows.values():
             if _loop(config, row.get(LOOP)) == ENVIRONMENT_LOOP:
                 yield file, row
 
@@ -165,12 +164,12 @@ def prompts_fit(config: DictConfig) -> str | None:
     drops = OmegaConf.select(config, DROPS)
     try:
         for file, sizes, longest in _prompt_sizes(config):
-            too_long = {index: size for index, size in sizes.items() if size > longest}
-            if not too_long or (drops and len(too_long) < (file.count or len(sizes) + 1)):
+            too_long = {place: size for place, size in sizes.items() if size > longest}
+            if not too_long or (drops and len(too_long) < file.count):
                 continue
-            index, size = next(iter(too_long.items()))
+            place, size = next(iter(too_long.items()))
             return (
-                f"{file.row_name(index)}: its prompt has {size} tokens with its tools, and "
+                f"{file.row_name(place)}: its prompt has {size} tokens with its tools, and "
                 f"{LONGEST}={longest}; so it is with {len(too_long)} of the {len(file.rows)} rows "
                 f"looked at. Set {LONGEST}={max(too_long.values())} or more"
                 + ("" if drops else f", or {DROPS}=True to drop such rows")
@@ -204,8 +203,8 @@ def _prompt_sizes(config: DictConfig) -> Iterator[tuple[DataFile, dict[int, int]
         return
     for file in data_files(config):
         sizes = {
-            index: _size(config, tokenizer, file, index)
-            for index, row in enumerate(file.rows)
+            place: _size(config, tokenizer, file, place)
+            for place, row in file.rows.items()
             if _must_fit(config, row)
         }
         yield file, sizes, OmegaConf.select(config, LONGEST)
@@ -220,8 +219,8 @@ def _must_fit(config: DictConfig, row: Mapping[str, Any]) -> bool:
     return not is_talk and OmegaConf.select(config, "data.truncation") == "error"
 
 
-def _size(config: DictConfig, tokenizer: Any, file: DataFile, index: int) -> int:
-    row = file.rows[index]
+def _size(config: DictConfig, tokenizer: Any, file: DataFile, place: int) -> int:
+    row = file.rows[place]
     tools = (row.get("extra_info") or {}).get("tools")
     kwargs: Any = OmegaConf.to_container(config.data.apply_chat_template_kwargs)
     try:
@@ -229,7 +228,7 @@ def _size(config: DictConfig, tokenizer: Any, file: DataFile, index: int) -> int
         return prompt_length(tokenizer, row[config.data.prompt_key], offered, kwargs)
     except Exception as error:  # a template raises what it likes
         raise ValueError(
-            f"{file.row_name(index)}: the model's chat template cannot show its prompt with "
+            f"{file.row_name(place)}: the model's chat template cannot show its prompt with "
             f"extra_info.tools: {type(error).__name__}: {error}"
         ) from error
 

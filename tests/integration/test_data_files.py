@@ -13,7 +13,7 @@ from rest_verl.integration.data_files import ROWS_READ, data_files
 from rest_verl.integration.row_checks import prompts_dropped, prompts_fit
 from rest_verl.integration.scorers import Scorer, reward_function, scorer
 
-ROWS = [{"data_source": f"source{i % 3}", "agent_name": None, "n": i} for i in range(100)]
+ROWS = [{"data_source": f"source{i % 3}", "agent_name": None, "n": i} for i in range(320)]
 
 
 def config(*train: object, **data: object) -> DictConfig:
@@ -32,21 +32,25 @@ def written(folder: Path, name: str, rows: list[dict]) -> Path:
     return file
 
 
-@pytest.mark.parametrize(
-    ("name", "count"), [("a.parquet", 100), ("a.jsonl", None), ("a.json", None)]
-)
-def test_the_first_rows_and_the_kinds_of_all(tmp_path: Path, name: str, count: int | None) -> None:
+@pytest.mark.parametrize("name", ["a.parquet", "a.jsonl", "a.json"])
+def test_rows_spread_over_the_file_and_the_kinds_of_all(tmp_path: Path, name: str) -> None:
     (file,) = data_files(config(written(tmp_path, name, ROWS)))
     assert file.name == f"data.train_files={tmp_path}/{name}"
-    assert [row["n"] for row in file.rows] == list(range(ROWS_READ))
-    assert file.count == count
+    assert [*file.rows] == [row["n"] for row in file.rows.values()] == [*range(0, 320, 5)]
+    assert file.count == 320
     assert file.columns == ("data_source", "agent_name", "n")
     assert file.kinds == {(f"source{i}", None) for i in range(3)}
 
 
+def test_of_a_large_file_the_first_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rest_verl.integration.data_files.LARGE", 1)
+    (file,) = data_files(config(written(tmp_path, "a.parquet", ROWS)))
+    assert [*file.rows] == [row["n"] for row in file.rows.values()] == [*range(ROWS_READ)]
+
+
 def test_a_file_written_anew_is_read_anew(tmp_path: Path) -> None:
     file = written(tmp_path, "a.parquet", ROWS)
-    assert next(data_files(config(file))).count == 100
+    assert next(data_files(config(file))).count == 320
     written(tmp_path, "a.parquet", ROWS[:5])
     os.utime(file, ns=(1, 1))
     assert next(data_files(config(file))).count == 5
