@@ -39,7 +39,9 @@ TABLE = {
     "git clone *": How(Kind.NOT_HERE, "needs the network"),
     "cd *": How(Kind.SHELL),
     "python -m venv *": How(Kind.SHELL),
-    "docker *": How(Kind.NOT_HERE, "builds and runs images; tests/test_docker.py reads their files"),
+    "docker *": How(
+        Kind.NOT_HERE, "builds and runs images; tests/test_docker.py reads their files"
+    ),
     "pip wheel *": How(
         Kind.COVERED, "tests/test_distribution.py::test_the_wheel_holds_all_files_and_no_others"
     ),
@@ -60,6 +62,13 @@ TABLE = {
     "bash run_scripts/ray_cluster.sh *": How(Kind.RUN),
     "bash run_scripts/setup_cpu.sh": How(Kind.COVERED, _TINY),
     "*bash run_scripts/tiny_cpu_rest.sh*": How(Kind.COVERED, _TINY),
+    "python -m recipes.turn_credit.run*": How(
+        Kind.NOT_HERE, f"trains for minutes, by the script of {_TALKS}"
+    ),
+    "python -m recipes.turn_credit.tables": How(
+        Kind.COVERED,
+        "tests/recipes/test_turn_credit.py::test_the_page_shows_each_run_and_the_paired_difference",
+    ),
     "DRY_RUN=1 * bash run_scripts/smollm2_135m_rest.sh": How(
         Kind.COVERED, "tests/recipes/test_smollm2.py::test_both_devices_compose"
     ),
