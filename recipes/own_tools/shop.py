@@ -68,7 +68,7 @@ class Shop(MethodTools):
         wanted = self._done(turn["counted"], turn.get("cancelled", []), turn["orders"])
         found = self._done(self.counted, self.cancelled, self.orders)
         right, either = wanted == found, wanted | found
-        self.verdicts.append(Verdict(right, reason="" if right else "counted, cancelled or ordered otherwise"))
+        self.verdicts.append(Verdict(right, reason="" if right else "not as the customer asked"))
         self.rewards.append((wanted & found).total() / either.total() if either else 1.0)
         self.counted, self.cancelled = [], []
 

@@ -1,6 +1,6 @@
 """Makes what a tiny multi-turn run starts from: parquet files, tokenizer and warm-started model.
 
-    python -m recipes.tiny_multi_turn.prepare --tasks bfcl --warm-steps 100 --output-dir outputs/start
+    python -m recipes.tiny_multi_turn.prepare --tasks bfcl --warm-steps 100 --output-dir DIR
 
 With `--syntax qwen3_coder` the prompts ask for no format; the model writes calls as its chat
 template does, which is one of Qwen3-Coder's kind.

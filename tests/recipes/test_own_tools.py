@@ -90,7 +90,7 @@ def test_an_evaluation(engine: StandIn, tmp_path: Path, capsys: pytest.CaptureFi
         assert record["terms"] == {
             "tags_valid": True, "calls_parse": True, "unclosed": False, "cut_off": False
         }  # fmt: skip
-        assert record["error"] == ("" if record["valid"] else "counted, cancelled or ordered otherwise")
+        assert record["error"] == ("" if record["valid"] else "not as the customer asked")
     right = sum(record["valid"] for record in records)
     assert 0 < right < 12
 
@@ -102,7 +102,7 @@ def test_an_evaluation(engine: StandIn, tmp_path: Path, capsys: pytest.CaptureFi
     assert shop["official"]["mean"] == pytest.approx(score)
     low, high = shop["official"]["interval"]
     assert low < score < high
-    assert summary["errors"] == {"counted, cancelled or ordered otherwise": 12 - right}
+    assert summary["errors"] == {"not as the customer asked": 12 - right}
     run = read_run(first)
     assert run["environments"].keys() == {"shop"}
     assert run["tool_env"]["max_steps_per_turn"] == 20
