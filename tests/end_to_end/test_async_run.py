@@ -20,6 +20,8 @@ SMALL += ["actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=8"]
 SMALL += ["actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=8"]
 # Half a batch ahead: later steps train on as many stale samples as fresh ones.
 SMALL += ["trainer.v1.separate_async.num_warmup_batches=0.5"]
+# Each answer is one turn, as the log says.
+SMALL += ["algorithm.adv_estimator=rest_turn"]
 CORRELATION = "training/rollout_actor_probs_pearson_corr"
 
 pytestmark = [
@@ -45,6 +47,7 @@ def test_an_asynchronous_run(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     log = (tmp_path / "train.log").read_text()
     assert "[rest] trainer rest_separate_async, weights: preset paper" in log
+    assert "no rollout of the first batch says what its turns earned" in log
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     first, second = [record for record in map(json.loads, lines) if record["step"] > 0]
 
