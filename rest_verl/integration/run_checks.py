@@ -92,7 +92,7 @@ CHECKS: tuple[Check, ...] = (
     row_checks.prompts_fit,
 )
 
-AT_START = (model_is_here, files_are_here, *CHECKS, users_answer)
+AT_START = (*CHECKS, model_is_here, files_are_here, users_answer)
 """A dry run may come before data and model; a start may not."""
 
 

@@ -17,9 +17,11 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
 import rest_verl.config
+from rest_verl.integration import hydra_callback
 from rest_verl.integration.checks import SETTINGS_READ, check_config
 from rest_verl.integration.names import TRAINERS
 from rest_verl.integration.overrides import composition_error
+from rest_verl.integration.run_checks import Examined
 
 FOLDER = Path(next(iter(rest_verl.config.__path__)))
 GROUPS = [
@@ -150,7 +152,9 @@ def job(config, task, tmp_path):
 def test_the_check_runs_before_the_program(compose_verl, tmp_path):
     started = []
     good = compose_verl("+rest=paper", return_hydra_config=True)
-    assert job(good, started.append, tmp_path).status is JobStatus.COMPLETED
+    with pytest.MonkeyPatch.context() as patch:  # verl's own configuration names no model
+        patch.setattr(hydra_callback, "examine", lambda *_: Examined([], []))
+        assert job(good, started.append, tmp_path).status is JobStatus.COMPLETED
     assert started[0].trainer.v1.trainer_mode == "rest_sync"
     started.clear()
     wrong = compose_verl(

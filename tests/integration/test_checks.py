@@ -34,7 +34,6 @@ from rest_verl.integration.estimator_checks import (
     INCOMPATIBLE_ESTIMATORS,
     TOKEN_BASELINES,
 )
-from rest_verl.integration.hydra_callback import CheckConfig
 
 # settings, what the message names, the mend
 REFUSED = [
@@ -236,11 +235,3 @@ def test_accepted_configuration_gives_the_options():
 )
 def test_uses_rest(settings, expected):
     assert uses_rest(tree(settings)) is expected
-
-
-def test_callback_stops_the_run():
-    # Hydra turns an Exception of a callback into a warning; SystemExit is none
-    with pytest.raises(SystemExit) as stop:
-        CheckConfig().on_job_start(OmegaConf.create({"trainer": {"use_v1": False}}))
-    assert str(stop.value.code).startswith("rest_verl: trainer.use_v1=False")
-    CheckConfig().on_job_start(OmegaConf.create(tree(SYNC)))
