@@ -1,7 +1,7 @@
 """Is this run's configuration one that ResT can train with? Asked before any worker starts.
 
-`check_config` is called by the Hydra callback that `+rest=<preset>` brings (in the driver, before
-Ray starts) and again by the trainers; `check_arguments` by the Hydra plugin, before Hydra composes.
+`check_config` is one of the checks of `run_checks` (in the driver, before Ray starts), and the
+trainers call it again; `check_arguments` is called by the Hydra plugin, before Hydra composes.
 Neither needs verl or Ray.
 """
 
