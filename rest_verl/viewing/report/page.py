@@ -1,8 +1,7 @@
-"""The parts of a report that are words and numbers: facts, tables, sample answers, chart data."""
+"""The parts of a report that are words and numbers: facts, tables, chart data."""
 
-import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import fmean, median
@@ -15,9 +14,6 @@ from rest_verl.viewing.report.metrics import Record, series
 from rest_verl.viewing.report.panels import LENGTH, REWARD, STEP_TIME
 from rest_verl.viewing.report.sources import Run
 from rest_verl.viewing.text import visible_text
-
-NUM_SAMPLES = 3
-"""Sample answers shown, the first of `samples.json`."""
 
 ABSENT = "–"
 ONE_STEP = "no change: one step"
@@ -115,51 +111,6 @@ def comparison(groups: Sequence[Group]) -> list[tuple[str, list[str]]]:
     return table
 
 
-def samples(group: Group) -> list[dict[str, Any]]:
-    """Answers before and after of the group's first run, every text ready to be shown."""
-    shown: list[dict[str, Any]] = []
-    for sample in group.runs[0].samples:
-        if not isinstance(sample, dict) or len(shown) == NUM_SAMPLES:
-            continue
-        answers = [_answer(sample, when) for when in ("before", "after")]
-        shown.append(
-            {
-                "id": _as_text(sample.get("id", len(shown) + 1)),
-                "rank": _ranked(sample),
-                "prompt": _as_text(sample.get("prompt")),
-                "ground_truth": _as_text(sample.get("ground_truth")),
-                "answers": answers,
-            }
-        )
-    return shown
-
-
-def _answer(sample: Mapping[str, Any], when: str) -> dict[str, Any]:
-    score, count = (_number(sample.get(f"{when}_{what}")) for what in ("score", "answers"))
-    why = sample.get(f"{when}_why")
-    about = [when]
-    if score is not None:
-        about.append(f"score {score:.2f}")
-    if count is not None and count > 1:
-        about.append(f"the middle one of {count:.0f} answers")
-    return {
-        "about": " · ".join(about),
-        "text": _as_text(sample.get(when)),
-        "why": [_as_text(reason) for reason in why] if isinstance(why, list) else [],
-    }
-
-
-def _ranked(sample: Mapping[str, Any]) -> str:
-    """What a sample was picked by; "" where its file does not say."""
-    before, after = (_number(sample.get(f"{when}_mean")) for when in ("before", "after"))
-    if "rank" not in sample or before is None or after is None:
-        return ""
-    return (
-        f"{_as_text(sample['rank'])} by change of mean score: {before:.2f} → {after:.2f} "
-        f"({after - before:+.2f})"
-    )
-
-
 def chart_data(chart: Chart) -> dict[str, Any]:
     """A chart as JSON for the page's script; values to 6 digits."""
     panel = chart.panel
@@ -206,7 +157,7 @@ def total_steps(records: Sequence[Record]) -> int | None:
 
 def steps_done(run: Run) -> str:
     """How many steps it has, and of how many where it goes on."""
-    steps, total = _number(run.summary.get("steps")), total_steps(run.records)
+    steps, total = number(run.summary.get("steps")), total_steps(run.records)
     last = run.records[-1]["step"]
     if steps is None and total is not None and last < total:
         return f"{last:g} of {total} so far"
@@ -214,7 +165,7 @@ def steps_done(run: Run) -> str:
 
 
 def _from_summary(run: Run, key: str) -> float | None:
-    return _number(run.summary.get(key))
+    return number(run.summary.get(key))
 
 
 def _line_of_all(group: Group, names: Sequence[str]) -> Line | None:
@@ -275,7 +226,7 @@ def _row_of_windows(measure: str, first: Window, last: Window | None, form: str 
 
 
 def _numbers(summaries: Sequence[dict[str, Any]], key: str) -> list[float]:
-    found = (_number(summary.get(key)) for summary in summaries)
+    found = (number(summary.get(key)) for summary in summaries)
     return [value for value in found if value is not None]
 
 
@@ -284,18 +235,12 @@ def _distinct(summaries: Sequence[dict[str, Any]], key: str) -> str | None:
     return ", ".join(dict.fromkeys(values)) or None
 
 
-def _as_text(value: Any) -> str:
-    if value is None:
-        return ""
-    text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
-    return visible_text(text)
-
-
 def _short(values: Sequence[float]) -> list[float]:
     return [float(f"{value:.6g}") for value in values]
 
 
-def _number(value: Any) -> float | None:
+def number(value: Any) -> float | None:
+    """A finite number; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)

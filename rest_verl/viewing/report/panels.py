@@ -1,19 +1,17 @@
 """What the report draws: its panels as data, each with what it shows in plain words."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rest_verl.syntax.terms import LABELS
 from rest_verl.viewing.palette import REGION_NAMES
-from rest_verl.viewing.report.metrics import Record
 
-_MAX_VALIDATION_CURVES = 6
-_RATES = {
+RATES = {
     "format_ok": "format as asked",
     "name_match": "right names",
     "exact_match": "exact",
     "official": "official",
 }
+"""Parts of a reward that are shares of answers, and what people read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +52,8 @@ def _by_region(group: str) -> tuple[Curve, ...]:
     )
 
 
-def _curve(label: str, *names: str) -> Curve:
+def curve_of(label: str, *names: str) -> Curve:
+    """A curve in a neutral colour, of the first of these metrics that a run has."""
     return Curve(names=names, label=label)
 
 
@@ -78,6 +77,7 @@ AGREEMENT = (
     "training/rollout_actor_probs_pearson_corr/fresh",  # where older samples are mixed in
     "training/rollout_actor_probs_pearson_corr",
 )
+_STALENESS = "training/off_policy/trajectory_staleness"
 STEP_TIME = ("timing_s/step", "perf/time_per_step")
 LEAST_AGREEMENT = 0.99
 
@@ -88,10 +88,10 @@ PANELS = (
         unit="mean per response",
         about="Should rise. The parts say what it rises through.",
         curves=(
-            _curve("total", *REWARD),
-            _curve("format", "reward/format/mean"),
-            _curve("correctness", "reward/correctness/mean"),
-            _curve("dense", "reward/dense/mean"),
+            curve_of("total", *REWARD),
+            curve_of("format", "reward/format/mean"),
+            curve_of("correctness", "reward/correctness/mean"),
+            curve_of("dense", "reward/dense/mean"),
         ),
     ),
     Panel(
@@ -101,9 +101,9 @@ PANELS = (
         about="The format that the reward asks for comes first, then the tools' names, then whole "
         "calls.",
         curves=(
-            _curve(_RATES["format_ok"], *FORMAT_RATE),
-            _curve("right names", *NAME_RATE),
-            _curve("exact", *EXACT_RATE),
+            curve_of(RATES["format_ok"], *FORMAT_RATE),
+            curve_of("right names", *NAME_RATE),
+            curve_of("exact", *EXACT_RATE),
         ),
         percent=True,
         from_zero=True,
@@ -148,7 +148,7 @@ PANELS = (
         title="Tokens of weight zero",
         unit="share of tokens",
         about="Tokens that no gradient comes from: those of a region that a preset leaves out.",
-        curves=(_curve("weight zero", "rest/zero_weight_share"),),
+        curves=(curve_of("weight zero", "rest/zero_weight_share"),),
         percent=True,
         from_zero=True,
     ),
@@ -157,7 +157,7 @@ PANELS = (
         title="Response length",
         unit="mean tokens per response",
         about="Growth without reward is worth a look.",
-        curves=(_curve("length", *LENGTH),),
+        curves=(curve_of("length", *LENGTH),),
         from_zero=True,
     ),
     Panel(
@@ -166,7 +166,7 @@ PANELS = (
         unit="share of responses",
         about="Right or wrong: tags in pairs, calls that can be read, tags left open, and answers "
         "without an end of their own.",
-        curves=tuple(_curve(label, *TERMS[term]) for term, label in LABELS.items()),
+        curves=tuple(curve_of(label, *TERMS[term]) for term, label in LABELS.items()),
         percent=True,
         from_zero=True,
     ),
@@ -175,7 +175,7 @@ PANELS = (
         title="Calls and turns",
         unit="mean per response",
         about="More calls without more right answers is worth a look.",
-        curves=(_curve("calls", *CALLS), _curve("messages", *TURNS)),
+        curves=(curve_of("calls", *CALLS), curve_of("messages", *TURNS)),
         from_zero=True,
     ),
     Panel(
@@ -183,7 +183,7 @@ PANELS = (
         title="Policy entropy",
         unit="nats per token",
         about="Over all tokens. A fall to almost nothing ends exploration.",
-        curves=(_curve("entropy", *ENTROPY),),
+        curves=(curve_of("entropy", *ENTROPY),),
         from_zero=True,
     ),
     Panel(
@@ -191,7 +191,7 @@ PANELS = (
         title="Clip fraction",
         unit="share of tokens",
         about="Tokens whose update the clipping stopped.",
-        curves=(_curve("clipped", *CLIPPED), _curve("dual clip", "actor/pg_clipfrac_lower")),
+        curves=(curve_of("clipped", *CLIPPED), curve_of("dual clip", "actor/pg_clipfrac_lower")),
         percent=True,
         from_zero=True,
     ),
@@ -200,7 +200,7 @@ PANELS = (
         title="Gradient norm",
         unit="L2 norm before clipping",
         about="Single peaks are harmless; a lasting rise is not.",
-        curves=(_curve("gradient norm", *GRAD_NORM),),
+        curves=(curve_of("gradient norm", *GRAD_NORM),),
         from_zero=True,
     ),
     Panel(
@@ -208,7 +208,7 @@ PANELS = (
         title="Sampler and trainer agree",
         unit="Pearson correlation",
         about="Between the probabilities that each gives the sampled tokens.",
-        curves=(_curve("correlation", *AGREEMENT),),
+        curves=(curve_of("correlation", *AGREEMENT),),
         limit=(LEAST_AGREEMENT, f"healthy above {LEAST_AGREEMENT}"),
     ),
     Panel(
@@ -217,8 +217,10 @@ PANELS = (
         unit="updates since sampling",
         about="0 when each batch is sampled by the policy that it updates.",
         curves=(
-            _curve("mean", "rest/staleness/mean", "training/off_policy/trajectory_staleness/mean"),
-            _curve("max", "rest/staleness/max", "training/off_policy/trajectory_staleness/max"),
+            curve_of(
+                "mean", "rest/staleness/mean", "training/off_policy/trajectory_staleness/mean"
+            ),
+            curve_of("max", "rest/staleness/max", "training/off_policy/trajectory_staleness/max"),
         ),
         from_zero=True,
     ),
@@ -228,90 +230,14 @@ PANELS = (
         unit="seconds",
         about="The whole step and its phases.",
         curves=(
-            _curve("whole step", *STEP_TIME),
-            _curve("sampling", "timing_s/gen", "timing_s/generate_sequences"),
-            _curve("update", "timing_s/update_actor"),
-            _curve("old log-probs", "timing_s/old_log_prob"),
-            _curve("token weights", "timing_s/rest_weights"),
-            _curve("validation", "timing_s/testing"),
+            curve_of("whole step", *STEP_TIME),
+            curve_of("sampling", "timing_s/gen", "timing_s/generate_sequences"),
+            curve_of("update", "timing_s/update_actor"),
+            curve_of("old log-probs", "timing_s/old_log_prob"),
+            curve_of("token weights", "timing_s/rest_weights"),
+            curve_of("validation", "timing_s/testing"),
         ),
         from_zero=True,
         sparse=True,
     ),
 )
-
-
-def all_panels(records: Sequence[Record]) -> list[Panel]:
-    """PANELS, and what validation gave, after the other panels of the outcome."""
-    outcome = [panel for panel in PANELS if panel.section == OUTCOME]
-    return [*outcome, *_validation(records), *PANELS[len(outcome) :]]
-
-
-def _validation(records: Sequence[Record]) -> list[Panel]:
-    """Panels of verl's `val-core/{data source}/{variable}/{statistic}`, of our rates and terms."""
-    present = sorted({name for record in records for name in record})
-    core: dict[tuple[str, str], list[str]] = {}
-    rates: dict[tuple[str, str], list[str]] = {}
-    terms: dict[tuple[str, str], list[str]] = {}
-    for name in present:
-        parts = name.split("/")
-        if name.startswith("val/test_score/"):  # verl before 0.3
-            core.setdefault(("/".join(parts[2:]), "score"), []).append(name)
-        elif parts[0] in ("val-core", "val-aux") and len(parts) > 3:
-            source, variable, statistic = _split_validation(parts[1:])
-            if parts[0] == "val-core" and not statistic.endswith("/std"):  # spread of a bootstrap
-                kind = "mean" if statistic.startswith("mean@") else statistic.removesuffix("/mean")
-                core.setdefault((source, f"{variable} {kind}"), []).append(name)
-            elif statistic.startswith("mean@"):
-                for found, labels in ((rates, _RATES), (terms, LABELS)):
-                    if variable in labels:
-                        found.setdefault((source, labels[variable]), []).append(name)
-    rates, terms = _in_order(rates, _RATES), _in_order(terms, LABELS)
-    panels = []
-    if core:
-        panels.append(_validation_panel("Validation", core, "mean over rows"))
-    if rates:
-        title = "Validation answers that are right"
-        panels.append(_validation_panel(title, rates, "share of responses", is_rate=True))
-    if terms:
-        title = "How validation answers are written"
-        panels.append(_validation_panel(title, terms, "share of responses", is_rate=True))
-    return panels
-
-
-def _in_order(
-    named: dict[tuple[str, str], list[str]], labels: Mapping[str, str]
-) -> dict[tuple[str, str], list[str]]:
-    """By data source, and within one as the labels stand."""
-    order = list(labels.values())
-    return dict(sorted(named.items(), key=lambda item: (item[0][0], order.index(item[0][1]))))
-
-
-def _validation_panel(
-    title: str, named: dict[tuple[str, str], list[str]], unit: str, *, is_rate: bool = False
-) -> Panel:
-    """A panel of curves by (data source, what); the sources are named where they differ."""
-    sources = {source for source, _ in named}
-    shown = list(named.items())[:_MAX_VALIDATION_CURVES]
-    more = f" (first {len(shown)} of {len(named)})" if len(named) > len(shown) else ""
-    return Panel(
-        section=OUTCOME,
-        title=title + more,
-        unit=unit,
-        about=f"On {', '.join(sorted(sources)[:3])}{' and others' if len(sources) > 3 else ''}: "
-        "rows that are not trained on.",
-        curves=tuple(
-            _curve(what if len(sources) == 1 else f"{source} {what}", *names)
-            for (source, what), names in shown
-        ),
-        percent=is_rate,
-        from_zero=is_rate,
-        sparse=True,
-    )
-
-
-def _split_validation(parts: Sequence[str]) -> tuple[str, str, str]:
-    """`org/data/reward/mean@1` into `("org/data", "reward", "mean@1")`."""
-    # A statistic of bootstrapped samples has one part more: reward/best@4/mean.
-    size = 2 if len(parts) > 3 and "@" in parts[-2] else 1
-    return "/".join(parts[: -size - 1]), parts[-size - 1], "/".join(parts[-size:])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rest_verl.viewing.report.metrics import Record
-from rest_verl.viewing.report.panels import OPTIMISATION, Curve, Panel, all_panels
+from rest_verl.viewing.report.panels import OPTIMISATION, Curve, Panel
+from rest_verl.viewing.report.validation_panels import all_panels
 
 CONTROLS = {"call": "opening of a call", "name": "name of a tool", "end": "end of a message"}
 NO_CALL = ("reward/no_call/mean",)

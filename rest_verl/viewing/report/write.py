@@ -19,7 +19,8 @@ from rest_verl.viewing.report.groups import Group, read_groups
 from rest_verl.viewing.report.hero import hero
 from rest_verl.viewing.report.markdown import report_markdown
 from rest_verl.viewing.report.notes import data_notes, findings
-from rest_verl.viewing.report.page import chart_data, comparison, facts, rows, samples, steady
+from rest_verl.viewing.report.page import chart_data, comparison, facts, rows, steady
+from rest_verl.viewing.report.samples import samples
 from rest_verl.viewing.text import visible_text
 
 QUIET = (

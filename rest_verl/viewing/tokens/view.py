@@ -8,29 +8,24 @@ Shape letters: B responses, T tokens of the longest, N tokens of all laid flat, 
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
-from rest_verl.algorithm.advantage import rest_advantage
 from rest_verl.algorithm.regions import Region, RegionLabeler
 from rest_verl.algorithm.vocabulary import Vocabulary
 from rest_verl.algorithm.weighting import ReSTConfig, token_weights
 from rest_verl.integration.run_syntax import known_syntax
 from rest_verl.rewards.in_words import reward_in_words
 from rest_verl.syntax import Syntax, Terms
+from rest_verl.viewing.tokens.columns import EntropyOf, advantages_of, entropies_of
 from rest_verl.viewing.tokens.rollout import Rollout
 from rest_verl.viewing.tokens.text import Message, messages, prompt_text, read_terms, shown_tokens
 
 NUM_STOPS = 21
 """Stops of the slider, evenly over progress 0 to 1; the asked-for progress is one more."""
-
-EntropyOf = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""(prompt ids, response ids) -> entropy (nats) at each response token."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,8 +146,8 @@ def build_view(
             "the weights of shuffled belong to no region, and change places with the batch's "
             "entropies: look at paper, whose weights they are"
         )
-    entropies, entropy_source = _entropies(rollouts, ids, prompt_ids, config, entropy_of)
-    advantages, advantage_source = _advantages(rollouts, ids)
+    entropies, entropy_source = entropies_of(rollouts, ids, prompt_ids, config, entropy_of)
+    advantages, advantage_source = advantages_of(rollouts, ids)
     stops = np.unique(np.append(np.arange(NUM_STOPS) / (NUM_STOPS - 1), progress))
     weights = [
         token_weights(
@@ -259,50 +254,3 @@ def _by_region(weights_BT: np.ndarray, regions_BT: np.ndarray) -> np.ndarray:
         present = is_region_BT.any(1).nonzero()[0]
         table_BR[present, region] = weights_BT[present, first_B[present]]
     return table_BR
-
-
-def _entropies(
-    rollouts: Sequence[Rollout],
-    ids: Sequence[np.ndarray],
-    prompt_ids: Sequence[np.ndarray],
-    config: ReSTConfig,
-    entropy_of: EntropyOf | None,
-) -> tuple[list[np.ndarray] | None, str]:
-    """Entropies and where they are from: the dump if it has them all, else the model."""
-    dumped = [rollout.entropy for rollout in rollouts if rollout.entropy is not None]
-    if len(dumped) == len(rollouts):
-        return [row.astype(np.float32) for row in dumped], "dump"
-    if not config.needs_entropy or entropy_of is None:
-        return None, "none"
-    return [entropy_of(*row).astype(np.float32) for row in zip(prompt_ids, ids, strict=True)], (
-        "model"
-    )
-
-
-def _advantages(
-    rollouts: Sequence[Rollout], ids: Sequence[np.ndarray]
-) -> tuple[list[np.ndarray] | None, str]:
-    """Advantages of tokens, NaN where unknown, and where they are from: the dump or the scores."""
-    unknown = [np.full(len(row), np.nan, dtype=np.float32) for row in ids]
-    if any(rollout.advantage is not None for rollout in rollouts):
-        pairs = zip(rollouts, unknown, strict=True)
-        return [
-            nans if rollout.advantage is None else rollout.advantage.astype(np.float32)
-            for rollout, nans in pairs
-        ], "dump"
-    groups: defaultdict[str, list[int]] = defaultdict(list)
-    for row, rollout in enumerate(rollouts):
-        if rollout.group is not None:
-            groups[rollout.group].append(row)
-    known = False
-    for rows in groups.values():
-        scores = [rollouts[row].score for row in rows]
-        one_each = len({rollouts[row].session for row in rows}) == len(rows)
-        if len(rows) < 2 or not one_each or None in scores:
-            continue
-        reward_B = torch.tensor(scores, dtype=torch.float32)
-        advantage_B1, _ = rest_advantage(reward_B, torch.ones(len(rows), 1), [0] * len(rows))
-        for row, advantage in zip(rows, advantage_B1[:, 0].tolist(), strict=True):
-            unknown[row][:] = advantage
-        known = True
-    return (unknown, "scores") if known else (None, "none")
