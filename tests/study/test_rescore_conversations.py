@@ -29,7 +29,7 @@ TASK = {
     "turns": [
         {"user": "How many lamps?", "counted": ["lamp"], "orders": {}},
         {"user": "Two, please.", "counted": [], "orders": {"lamp": 2}},
-        {"user": "No, thanks.", "counted": [], "orders": {}},
+        {"user": "No, thanks.", "counted": [], "cancelled": ["lamp"], "orders": {}},
     ],
 }
 COUNT, ORDER, CANCEL = (
@@ -183,7 +183,7 @@ def test_another_reward(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     run, row = Run(tmp_path, "hermes", monkeypatch), row_of(TASK)
     dump = run.dump(kind, [talk(run.model, row, TALKS["wrong"])], [row])
     (record,) = run.rescore(dump, "--tool-env", "reward=dense")
-    assert record["old"] == pytest.approx(record["parts"]["official"]) == pytest.approx(2 / 3)
+    assert record["old"] == pytest.approx(record["parts"]["official"]) == pytest.approx(1 / 3)
     assert record["replay"]["differing"] == 0
 
 
