@@ -55,8 +55,8 @@ class Shop(MethodTools):
         Args:
             item: What not to order after all.
         """
-        self.cancelled.append(item)
         quantity = self.orders.pop(item, 0)
+        self.cancelled.append(item)
         self.stock[item] = self.stock.get(item, 0) + quantity
         return f"{quantity} {item} cancelled"
 

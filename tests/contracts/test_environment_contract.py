@@ -48,7 +48,7 @@ SHOP = Example(
         ],
     },
     right=[[("count", {"item": "tea"})], [("order", {"item": "tea", "quantity": 2})]],
-    harmless=("order", {"item": "tea", "quantity": 9}),  # more than there is
+    harmless=("cancel", {"item": "tea"}),
     never_raises=False,
 )
 BFCL = Example(
