@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rest_verl.algorithm.clock import Clock
@@ -49,15 +49,15 @@ def choose(arguments: argparse.Namespace) -> Shown:
         dump = newest_step(arguments.rollouts or _dump(run))
         rollouts = read_rollouts(dump, arguments.limit)
         title = "/".join(dump.resolve().parts[-3 if run else -2 :])
-    options = run.about.get("rest") if run else None
-    own = ReSTConfig.from_options(options) if isinstance(options, dict) else None
+    own = _own_config(run)
     preset = arguments.preset or (run and run.text("preset"))
     if arguments.preset or own is None or own.shuffle:
         # weights that are shuffled are paper's, in other places
         config = ReSTConfig.preset(arguments.preset or "paper")
         weights = f"preset {arguments.preset or 'paper'}"
     else:
-        config, weights = own, f"the run's weights, preset {preset}"
+        # what a run remembers of earlier steps is not in its dumps
+        config, weights = replace(own, entropy_ema=0.0), f"the run's weights, preset {preset}"
     step = next((rollout.step for rollout in rollouts if rollout.step is not None), None)
     is_validation = run is not None and dump is not None and _is_in(dump, run.place(VALIDATION))
     clock = _clock(run)
@@ -72,7 +72,9 @@ def choose(arguments: argparse.Namespace) -> Shown:
         syntax=arguments.syntax or (own.syntax if own else "auto"),
         progress=progress,
         total_steps=arguments.total_steps or (round(clock.horizon) if clock else STEPS),
-        as_trained=progress == trained and config == own and not is_validation,
+        as_trained=(
+            progress == trained and config == own and not is_validation and _is_exact(run, own)
+        ),
     )
 
 
@@ -84,6 +86,18 @@ def _run(arguments: argparse.Namespace) -> RunFolder | None:
     if not arguments.text:
         raise ValueError("name the folder of a RUN, or --rollouts, or --text with --model")
     return None
+
+
+def _own_config(run: RunFolder | None) -> ReSTConfig | None:
+    options = run.about.get("rest") if run else None
+    return ReSTConfig.from_options(options) if isinstance(options, dict) else None
+
+
+def _is_exact(run: RunFolder | None, own: ReSTConfig) -> bool:
+    """Whether a dump holds all that the run's weights depend on: samples of earlier policies have
+    clocks of their own, and turns are not told apart."""
+    assert run is not None
+    return run.text("trainer") == "rest_sync" and own.weights_per == "response"
 
 
 def _dump(run: RunFolder | None) -> Path:

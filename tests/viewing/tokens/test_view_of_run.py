@@ -88,6 +88,24 @@ def test_an_earlier_step_of_a_run_is_known_by_where_it_lies(run: Path) -> None:
     assert shown.model == str(run / "checkpoints/global_step_6")
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"trainer": "rest_separate_async"}, id="samples of earlier policies"),
+        pytest.param({"rest": {**OWN, "entropy_ema": 0.5}}, id="remembers earlier steps"),
+        pytest.param({"rest": {**OWN, "weights_per": "turn"}}, id="by turns"),
+    ],
+)
+def test_weights_of_more_than_the_dump_holds_are_hypothetical(
+    run: Path, changes: dict[str, Any]
+) -> None:
+    about = json.loads((run / "run.json").read_text())
+    write_about(run, {**about, **changes}, {})
+    shown = chosen(run)
+    assert (shown.progress, shown.as_trained) == (0.25, False)
+    assert shown.config.entropy_ema == 0  # which would need the steps before
+
+
 def test_no_validation_was_trained_on(run: Path) -> None:
     shown = chosen(run, "--rollouts", run / "validation")
     assert (shown.progress, shown.as_trained) == (0.75, False)
