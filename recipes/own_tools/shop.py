@@ -56,8 +56,8 @@ class Shop(MethodTools):
             item: What not to order after all.
         """
         quantity = self.orders.pop(item, 0)
-        self.cancelled.append(item)
         self.stock[item] = self.stock.get(item, 0) + quantity
+        self.cancelled.append(item)
         return f"{quantity} {item} cancelled"
 
     def user_message(self, turn: int) -> str | None:
