@@ -147,7 +147,7 @@ def check_model(model: Path) -> Finding:
     name = f"tool calls of {model}"
     mend = "name it with algorithm.rest.syntax=<name>"
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model)
+        tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
         syntax = template_syntax(tokenizer, model=model, mend=mend)
     except (OSError, ValueError) as error:
         mend = mend if isinstance(error, NoSyntax) else "name a Hugging Face folder"

@@ -84,9 +84,9 @@ class Driver(trainer.ReSTMixin):
         keys = [f"row_{i}" for i in range(len(batch))]
         tags = [{"min_global_steps": 3, "max_global_steps": 3} for _ in keys]
         statistics: dict[str, float] = {}
-        regions = self.labeler.label(batch.select("responses", "response_mask"))
+        labels = self.labeler.read(batch.select("responses", "response_mask"))
         meta = KVBatchMeta(keys=keys, tags=tags, partition_id="train")
-        self._write_weights(meta, regions, statistics)
+        self._write_weights(meta, labels, statistics)
         return statistics
 
 

@@ -67,7 +67,7 @@ TABLE = {
     ),
     "python -m recipes.turn_credit.tables": How(
         Kind.COVERED,
-        "tests/recipes/test_turn_credit.py::test_the_page_shows_each_run_and_the_paired_difference",
+        "tests/recipes/test_turn_credit_runs.py::test_the_page_shows_each_run_and_the_paired_difference",
     ),
     "DRY_RUN=1 * bash run_scripts/smollm2_135m_rest.sh": How(
         Kind.COVERED, "tests/recipes/test_smollm2.py::test_both_devices_compose"

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+_HUB_TIMEOUT = 10.0  # seconds
 _CHUNK = 256  # positions turned into probabilities at once: float32 (_CHUNK, V)
 
 
@@ -40,7 +41,7 @@ def load_tokenizer(model: str) -> Any:
     from transformers import AutoTokenizer
 
     with _one_message(model, "tokenizer"):
-        return AutoTokenizer.from_pretrained(model)
+        return AutoTokenizer.from_pretrained(model, local_files_only=_is_here(model))
 
 
 def load_model(model: str) -> Any:
@@ -55,9 +56,22 @@ def load_model(model: str) -> Any:
     on_gpu = torch.cuda.is_available()
     with _one_message(model, "model"):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            model, dtype="auto" if on_gpu else torch.float32
+            model, dtype="auto" if on_gpu else torch.float32, local_files_only=_is_here(model)
         )
     return loaded.to("cuda" if on_gpu else "cpu").eval()
+
+
+def _is_here(model: str) -> bool:
+    """Whether it is a folder or in the local cache; where not, the hub is asked for it once.
+
+    transformers would ask again and again, for most of a minute, where there is no network.
+    """
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    if Path(model).is_dir() or isinstance(try_to_load_from_cache(model, "config.json"), str):
+        return True
+    HfApi().model_info(model, timeout=_HUB_TIMEOUT)
+    return False
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from token_samples import (
 )
 
 from rest_verl.viewing.tokens.command import add_view
-from rest_verl.viewing.tokens.entropy import load_model, response_entropy
+from rest_verl.viewing.tokens.entropy import load_model, load_tokenizer, response_entropy
 from rest_verl.viewing.tokens.terminal import print_view
 
 
@@ -192,3 +192,16 @@ def test_a_token_without_weight_has_no_colour(monkeypatch: pytest.MonkeyPatch) -
     colors = {text: color for color, text in re.findall(r"48;2;([\d;]*)m([^\x1b]+)", first)}
     assert colors["k"] == "22;27;34"  # in " look it up": the dark page's own colour
     assert colors["think"] != "22;27;34"  # of the tag, which trains
+
+
+def test_a_name_is_looked_up_once_where_there_is_no_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_network(*_: object, **__: object) -> None:
+        raise ConnectionError("Name or service not known")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", no_network)
+    from_hub = "transformers.AutoTokenizer.from_pretrained"
+    monkeypatch.setattr(from_hub, lambda *_, **__: pytest.fail("asks the hub again and again"))
+    with pytest.raises(ValueError, match=r"--model no/such: .* here or on a hub .*not known"):
+        load_tokenizer("no/such")
