@@ -174,9 +174,7 @@ def test_a_second_reward_function_is_refused():
 
 
 def test_an_unknown_option_is_refused():
-    with pytest.raises(
-        ValueError, match=r"unknown reward options horizn; did you mean horizon\?"
-    ):
+    with pytest.raises(ValueError, match=r"unknown reward options horizn; did you mean horizon\?"):
         manager(horizn=10)
 
 
