@@ -5,6 +5,7 @@ Shape letters: T response tokens, S prompt + response tokens, V vocabulary.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,18 +48,30 @@ def load_tokenizer(model: str) -> Any:
 def load_model(model: str) -> Any:
     """The causal language model, on a GPU where there is one; ValueError if there is none.
 
-    float32 on a CPU, where half precision is slow; the type it was saved in on a GPU.
+    float32 on a CPU, where half precision is slow, with a thread for each free core unless
+    `OMP_NUM_THREADS` says otherwise; the type it was saved in on a GPU.
     """
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # of reading the weights, which is over in a moment
     on_gpu = torch.cuda.is_available()
+    if not on_gpu and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(free_cores())
     with _one_message(model, "model"):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             model, dtype="auto" if on_gpu else torch.float32, local_files_only=_is_here(model)
         )
     return loaded.to("cuda" if on_gpu else "cpu").eval()
+
+
+def free_cores() -> int:
+    """Cores that nothing kept busy in the last minute, at least 1.
+
+    Threads wait for each other at every layer: one of them on a core that another job holds makes
+    all of them crawl.
+    """
+    return max(1, len(os.sched_getaffinity(0)) - round(os.getloadavg()[0]))
 
 
 def _is_here(model: str) -> bool:
