@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -80,7 +81,9 @@ def print_summary(summary: Summary, console: Console) -> None:
 
 def _lines(summary: Summary) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if 1 < len(summary["files"]) <= _MOST_LINES:
-        yield from summary["files"].items()
+        folder = os.path.commonpath(summary["files"])
+        for file, values in summary["files"].items():
+            yield os.path.relpath(file, folder), values
     if len(summary["kinds"]) > 1:
         yield from summary["kinds"].items()
     yield "all", summary["all"]
@@ -102,8 +105,8 @@ def remarks(summary: Summary) -> Iterator[str]:
     )
     if replays["differing"]:
         yield (
-            "Either a tool is not deterministic, or model, data or --tool-env are not the run's: "
-            "the differences are in rescored.jsonl."
+            "Either a tool is not deterministic, or model, data or --tool-env are not the run's, or "
+            "the policy's own words read like a tool's: the differences are in rescored.jsonl."
         )
     if replays["with_left_over"]:
         yield (
