@@ -105,8 +105,8 @@ def remarks(summary: Summary) -> Iterator[str]:
     )
     if replays["differing"]:
         yield (
-            "Either a tool is not deterministic, or model, data or --tool-env are not the run's, or "
-            "the policy's own words read like a tool's: the differences are in rescored.jsonl."
+            "Either a tool is not deterministic, or model, data or --tool-env are not the run's, "
+            "or the policy's own words read like a tool's: the differences are in rescored.jsonl."
         )
     if replays["with_left_over"]:
         yield (
