@@ -102,9 +102,9 @@ def report(declared: Mapping[str, Any], cells: Cells) -> str:
     measures = {"rise": rise, "area": area}
     rows = []
     for arm, of_arm in cells.items():
-        values = [_over_seeds([[measure(c) for c in of_arm.values()]], 1) for measure in
-                  measures.values()]  # fmt: skip
-        rows.append([f"{code(arm)}, mean of {len(of_arm)}", *map(_points, values), "–"])
+        runs = list(of_arm.values())
+        values = [_over_seeds([list(map(measure, runs))], 1) for measure in measures.values()]
+        rows.append([f"{code(arm)}, mean of {len(runs)}", *map(_points, values), "–"])
     first, second = declared["arms"]
     pairs = sorted(cells.get(first, {}).keys() & cells.get(second, {}).keys())
     if pairs:
