@@ -2,7 +2,7 @@
 
     python benchmarks/labelling.py [--output outputs/benchmarks/labelling.json]
 
-The opponent behaves as method section 6 describes the released code: it decodes the row, then
+The opponent behaves as the released code does (docs/from-toolrl.md): it decodes the row, then
 tokenises the whole text once for each span (the tags and content of the think, the tags of the
 block, the first call's name and arguments: seven times) and looks the span's tokens up in the
 offsets. Text, tokenizer and rows are made here from a fixed seed; no file is read.

@@ -1,9 +1,9 @@
 """Scores a second of the rewards, against the released code's algorithm, and cost by length.
 
-The opponent is that algorithm as ``docs/rewards.md`` describes it, written anew and without its
-printing: tags by substring, one JSON object a line, greedy matching, the ground truth parsed at
-every call. Both sides score the same rows in the same process and thread; times are CPU times,
-the best of the repeats.
+The opponent is that algorithm as docs/reward-rule.md, section 4, describes it, written anew and
+without its printing: tags by substring, one JSON object a line, greedy matching, the ground truth
+parsed at every call. Both sides score the same rows in the same process and thread; times are CPU
+times, the best of the repeats.
 """
 
 from __future__ import annotations

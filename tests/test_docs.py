@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import hydra
 import pytest
@@ -284,3 +285,34 @@ def test_the_row_of_data_md_is_scored(tmp_path: Path, monkeypatch: pytest.Monkey
     (answer,) = blocks(DOCS / "data.md", "text")
     truths = (row["reward_model"]["ground_truth"], answer)  # both notations
     assert [tool_call_reward(answer, truth).score for truth in truths] == [4.0, 4.0]
+
+
+def test_the_examples_of_rewards_md_give_what_they_say() -> None:
+    score, beside = blocks(DOCS / "rewards.md", "python")
+    names: dict[str, Any] = {}
+    exec(compile(score, "docs/rewards.md", "exec"), names)
+    for line in score.splitlines():
+        if line.startswith("result."):
+            value, _, said = line.partition("  # ")
+            assert eval(value, names) == eval(said.partition(": score")[0])
+    exec(compile(beside, "docs/rewards.md", "exec"), names)
+    scored = names["compute_score"]("mine", names["ground_truth"], names["ground_truth"])
+    assert scored["score"] == pytest.approx(4 - 0.001 * len(names["ground_truth"]))
+
+
+def cited_sections() -> Iterator[tuple[str, str, str]]:
+    """(source file, page, number) of every section of a page of docs/ that our code cites."""
+    for path, text in sources().items():
+        flat = re.sub(r"\s+(?:# )?", " ", text)
+        for page, number in re.findall(r"docs/([\w-]+\.md)[,;:]? \(?section (\d+(?:\.\d+)?)", flat):
+            yield path, page, number
+
+
+def test_sections_that_the_code_cites_exist() -> None:
+    cited = list(cited_sections())
+    assert len(cited) > 10
+
+    def exists(page: str, number: str) -> bool:
+        return bool(re.search(rf"^#+ {re.escape(number)}\.? ", prose(DOCS / page), re.MULTILINE))
+
+    none_of([each for each in cited if not exists(*each[1:])])

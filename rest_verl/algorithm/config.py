@@ -26,7 +26,7 @@ Clock = Literal["progress", "step"]
 
 @dataclass(frozen=True, kw_only=True)
 class ReSTConfig:
-    """How token weights are made (method, section 3). The defaults are the preset `paper`.
+    """How token weights are made (docs/method.md, section 3). The defaults are the preset `paper`.
 
     Raises `ValueError`, with a message that starts with the field's name, for a value of the
     wrong type or out of range.

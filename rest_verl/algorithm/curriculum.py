@@ -1,7 +1,7 @@
 """The curriculum: from structure to reasoning, region weights move with training progress.
 
 Early on the tags and scaffolding lead; as they become certain, weight moves to the arguments and
-the reasoning (method, section 3, step 3).
+the reasoning (docs/method.md, section 3.3).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The objective: PPO's clipped loss with dual clip, weighted per token (method, section 4).
+"""The objective: PPO's clipped loss, dual clip too, token by token (docs/method.md, section 4).
 
 `rest_policy_loss` is the whole objective, for a trainer of one's own as for verl's. The per-token
 arithmetic repeats verl's vanilla loss operation for operation, so that weights of one give its very

@@ -1,4 +1,4 @@
-"""Weights of mean 1 over a response, none above the ceiling (method, section 3, step 4).
+"""Weights of mean 1 over a response, none above the ceiling (docs/method.md, section 3.4).
 
 Where `weights_per` is `turn`, what is called a response here is one turn of it.
 """

@@ -1,4 +1,4 @@
-"""Region of every sampled token, from the token ids alone (method section 2).
+"""Region of every sampled token, from the token ids alone (docs/method.md, section 2).
 
 Only the bytes that can matter are decoded: those near a possible tag, and those from where a run's
 first calls open. All other tokens take the region of the stretch they lie in. A syntax whose calls

@@ -1,4 +1,4 @@
-"""From entropies to base weights: a rule, a scale, and bounds (method, section 3, steps 1 and 2).
+"""From entropies to base weights: a rule, a scale, and bounds (docs/method.md, section 3.2).
 
 A cell is whatever has one weight: a region of the batch, a region of a response, or a token.
 """

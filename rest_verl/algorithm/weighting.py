@@ -44,7 +44,7 @@ def token_weights(
     memory: EntropyMemory | None = None,
     turns: Tensor | np.ndarray | None = None,
 ) -> tuple[Tensor, dict[str, float]]:
-    """Per-token weights of the policy loss, and what to log about them (method, section 3).
+    """Per-token weights of the policy loss, and what to log about them (docs/method.md, section 3).
 
     Args:
         regions: `Region` of each token, integers, (B, T); -1 where the token does not train: not

@@ -1,4 +1,4 @@
-"""How right are the calls? Points for names, parameter keys and values (method, section 5)."""
+"""How right are the calls? Points for names, keys and values (docs/reward-rule.md, section 2)."""
 
 from __future__ import annotations
 

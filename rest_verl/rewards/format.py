@@ -1,4 +1,4 @@
-"""Does the answer have the required parts, in order, each once? (method, section 5)"""
+"""Does the answer have the required parts, in order, each once? (docs/reward-rule.md, section 1)"""
 
 from __future__ import annotations
 

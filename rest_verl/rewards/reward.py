@@ -106,7 +106,7 @@ def tool_call_reward(
     tools: Tools | None = None,
     explain: bool = False,
 ) -> RewardResult:
-    """Score one answer by rule (method, section 5; ``docs/rewards.md``).
+    """Score one answer by rule (docs/reward-rule.md).
 
     Args:
         response: the answer's text, whatever the model wrote, its tags included even where they

@@ -1,4 +1,4 @@
-"""The scale of the reward: its bounds, fixed or moving with the training step."""
+"""The reward's bounds, fixed or moving with the step (docs/reward-rule.md, section 3)."""
 
 from __future__ import annotations
 

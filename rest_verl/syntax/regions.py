@@ -1,4 +1,4 @@
-"""The five regions of a response (method section 2)."""
+"""The five regions of a response (docs/method.md, section 2)."""
 
 from __future__ import annotations
 

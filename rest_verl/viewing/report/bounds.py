@@ -18,7 +18,7 @@ def weights_at_bounds(records: Sequence[Record], preset: str | None = None) -> l
     """Regions whose weight, before the curriculum, is w_min or w_max on most of the last steps.
 
     Logged weights are normalised by row, so this redoes the batch's scaling from the logged
-    entropies and token shares (method, section 3).
+    entropies and token shares (docs/method.md, section 3.2).
     """
     config = ReSTConfig()
     if preset is not None:
