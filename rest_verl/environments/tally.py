@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from rest_verl.environments.observations import ERROR_KINDS, ErrorKind
+from rest_verl.syntax import Reading, Terms, terms_of
 
 Limit = Literal["steps", "turns", "invalid_calls", "response_length", "prompt_too_long"]
 LIMITS: tuple[Limit, ...] = get_args(Limit)
@@ -17,12 +18,14 @@ LIMITS: tuple[Limit, ...] = get_args(Limit)
 class Tally:
     """Counts of one rollout."""
 
+    messages: list[Reading] = field(default_factory=list)
+    """The assistant's, as they are read."""
+    cut_off: bool = False
+    """No token of the model's ended one of them."""
     turns: int = 0
     """User messages that the model was given."""
     turns_ended: int = 0
     """Turns that the model ended itself."""
-    steps: int = 0
-    """Assistant messages."""
     contexts: int = 0
     """Times that observations or a user message were added after the prompt."""
     calls: Counter[str] = field(default_factory=Counter)
@@ -39,6 +42,21 @@ class Tally:
     limit: Limit | None = None
     """What ended the rollout before its time."""
     _made: set[str] = field(default_factory=set)
+
+    @property
+    def steps(self) -> int:
+        """Assistant messages."""
+        return len(self.messages)
+
+    @property
+    def terms(self) -> Terms:
+        """How the messages are written; of none, without fault."""
+        return terms_of(self.messages, self.cut_off)
+
+    def note_message(self, reading: Reading, is_ended: bool) -> None:
+        """One assistant message; `is_ended`: by a token of the model's."""
+        self.messages.append(reading)
+        self.cut_off |= not is_ended
 
     def note_call(self, name: str, key: str | None, error: ErrorKind | None) -> None:
         """One call that was run or refused.
@@ -96,6 +114,7 @@ class Tally:
             "calls_repeated": float(self.calls_repeated),
             "invalid_streak": float(self.invalid_streak),
             "observations_cut": float(self.observations_cut),
+            **self.terms.as_dict(),
             **{f"errors/{kind}": float(self.errors[kind]) for kind in ERROR_KINDS},
             **{f"limit/{limit}": float(self.limit == limit) for limit in LIMITS},
             "limit/none": float(not is_cut),

@@ -5,13 +5,16 @@ from typing import Any
 import pytest
 
 from rest_verl.environments.tally import LIMITS, Tally
+from rest_verl.syntax import get_syntax, read_message
 
 READ, WRITE, BAD = ("read", "r"), ("write", "w"), ("read", "b")
+HERMES = get_syntax("hermes")
+CALL = '<tool_call>\n{"name": "read", "arguments": {}}\n</tool_call>'
 
 
 def tally_of(*events: Any, **fields: Any) -> Tally:
     """A call as (name, key), or as (name, key, error); or "malformed"."""
-    tally = Tally(steps=len(events), **fields)
+    tally = Tally([read_message(HERMES, "")] * len(events), **fields)
     for event in events:
         if event == "malformed":
             tally.note_malformed()
@@ -52,8 +55,32 @@ def test_calls(
 
 
 def test_no_call_is_of_rollouts_that_said_something() -> None:
-    assert Tally(steps=2).reward_info()["no_call"] == 1.0
+    assert Tally([read_message(HERMES, "Hello")] * 2).reward_info()["no_call"] == 1.0
     assert Tally(limit="prompt_too_long").reward_info()["no_call"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("last", "is_ended", "faults"),
+    [
+        ("Done.", True, ()),
+        ("Done.", False, ("cut_off",)),
+        ("<think>So.</think></think>", True, ("tags_valid",)),
+        ("<tool_call>\nread()\n</tool_call>", True, ("calls_parse",)),
+        ("<think>On and", False, ("tags_valid", "unclosed", "cut_off")),
+    ],
+)
+def test_terms_are_of_all_messages(last: str, is_ended: bool, faults: tuple[str, ...]) -> None:
+    for messages in ([(CALL, True), (last, is_ended)], [(last, is_ended), (CALL, True)]):
+        tally = Tally()
+        for text, ended in messages:
+            tally.note_message(read_message(HERMES, text), ended)
+        assert tally.steps == 2
+        assert tally.terms.faults == faults
+        assert tally.reward_info().items() >= tally.terms.as_dict().items()
+
+
+def test_a_rollout_without_messages_has_no_fault() -> None:
+    assert Tally(limit="prompt_too_long").terms.faults == ()
 
 
 def test_each_rollout_has_one_end() -> None:

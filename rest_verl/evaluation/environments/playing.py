@@ -13,13 +13,12 @@ from typing import Any
 
 from rest_verl.environments.tally import LIMITS
 from rest_verl.evaluation.conversations import Chat, Record
-from rest_verl.evaluation.generation import Sampled, request_seed
+from rest_verl.evaluation.generation import request_seed
 from rest_verl.integration.agent_loops.options import ToolEnvironmentOptions
 from rest_verl.integration.agent_loops.rollout import Rollout
 from rest_verl.integration.agent_loops.rows import EnvironmentFailed
 from rest_verl.integration.agent_loops.standalone import standalone_loop
 from rest_verl.integration.agent_loops.tool_env import ToolEnvironmentLoop
-from rest_verl.syntax import terms_of
 
 PARTS = ("score", "official", "dense", "turns", "turns_right", "steps", "calls")
 """What a record holds of the rollout's numbers."""
@@ -50,10 +49,9 @@ class Player:
             ValueError: the environment's own code failed, other than in `call`; names the row.
         """
         length = chat.engine.max_length
-        server = _Server(chat, row, sample)
         loop = standalone_loop(
             _NotedLoop,
-            server=server,
+            server=_Server(chat, row, sample),
             tokenizer=chat.builder.tokenizer,
             model_type=self._model_type,
             model=str(self.model),
@@ -75,7 +73,7 @@ class Player:
         limit = next((name for name in LIMITS if numbers[f"limit/{name}"]), "")
         return {
             "text": loop.said(len(prompt)),
-            "terms": loop.terms(server),
+            "terms": loop.terms(),
             "valid": is_right,
             "error": "" if is_right else loop.reason() or limit or "score below 1",
             **{part: numbers[part] for part in PARTS},
@@ -108,14 +106,9 @@ class _NotedLoop(ToolEnvironmentLoop):
         outcome = self.rollout.environment.outcome() if self.rollout else []
         return next((verdict.reason for verdict in outcome if not verdict.right), "")
 
-    def terms(self, server: _Server) -> dict[str, bool | None] | None:
+    def terms(self) -> dict[str, bool | None] | None:
         """How the messages are written (`rest_verl.syntax.terms`)."""
-        if self.rollout is None:
-            return None
-        read = self.rollout.messages.read
-        readings = [read(sampled.token_ids, prompt) for prompt, sampled in server.messages]
-        cut_off = not all(sampled.is_ended for _, sampled in server.messages)
-        return terms_of(readings, cut_off)._asdict()
+        return self.rollout.tally.terms._asdict() if self.rollout else None
 
 
 class _Server:
@@ -123,20 +116,19 @@ class _Server:
 
     def __init__(self, chat: Chat, row: str, sample: int) -> None:
         self._chat, self._row, self._sample = chat, row, sample
-        self.messages: list[tuple[list[int], Sampled]] = []
-        """What was sampled, with the ids before it."""
+        self._num_messages = 0
 
     async def generate(
         self, prompt_ids: list[int], sampling_params: Mapping[str, Any], **_: Any
     ) -> Any:
         """As verl's client: the next message, as a TokenOutput has it."""
-        place = (self._row, self._sample, len(self.messages))
+        place = (self._row, self._sample, self._num_messages)
         sampled = await self._chat.engine.sample(
             prompt_ids,
             max_tokens=sampling_params["max_tokens"],
             seed=request_seed(self._chat.options.seed, *place),
         )
-        self.messages.append((prompt_ids, sampled))
+        self._num_messages += 1
         return SimpleNamespace(
             token_ids=sampled.token_ids,
             log_probs=None,

@@ -224,9 +224,9 @@ class ToolEnvironmentLoop(AgentLoopBase):
             )
         prompt_ids = conversation.token_ids
         rollout.server.note(output)
-        rollout.tally.steps += 1
         token_ids = list(output.token_ids)[:room]
         is_ended = bool(token_ids) and token_ids[-1] in rollout.end_ids
+        rollout.tally.note_message(rollout.messages.read(token_ids, prompt_ids), is_ended)
         text = rollout.messages.text(token_ids)
         log_probs = output.log_probs or None
         conversation.add_sampled(token_ids, log_probs and log_probs[:room], text)
