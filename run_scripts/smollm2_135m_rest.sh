@@ -6,7 +6,7 @@
 #
 # SMOLLM2_DEVICE  cpu: makes an environment of its own in .venv; gpu: uses PYTHON's, bfloat16
 #                 (gpu where nvidia-smi finds one)
-# SMOLLM2_STEPS   training steps (70)
+# SMOLLM2_STEPS   training steps (50)
 # SMOLLM2_PRESET  token weights: paper, calibrated, uniform (plain GRPO) or any other preset (paper)
 # SMOLLM2_SEED    seed of sampling and of the data's order (0)
 # SMOLLM2_OUTPUT  folder for the results (outputs/smollm2_135m_rest)
@@ -23,7 +23,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-steps=${SMOLLM2_STEPS:-70}
+steps=${SMOLLM2_STEPS:-50}
 preset=${SMOLLM2_PRESET:-paper}
 seed=${SMOLLM2_SEED:-0}
 output=${SMOLLM2_OUTPUT:-outputs/smollm2_135m_rest}
@@ -45,6 +45,8 @@ case $device in
   cpu)
     bash run_scripts/setup_cpu.sh
     source run_scripts/cpu_environment.sh
+    # vLLM leaves a core to its scheduler. Here sampler and trainer take turns: all cores sample.
+    export VLLM_CPU_NUM_OF_RESERVED_CPU=${VLLM_CPU_NUM_OF_RESERVED_CPU:-0}
     python=$PWD/.venv/bin/python
     ;;
   gpu)
