@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from rest_verl.integration.cores import free_cores, num_cores
 from rest_verl.integration.engine_lifetime import own_engines
 
 IN_FLIGHT = 1024
@@ -104,6 +105,9 @@ async def vllm_engine(
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    if on_cpu and free_cores() == num_cores():
+        # vLLM leaves a core to its scheduler, and on a machine with two it samples on one alone.
+        os.environ.setdefault("VLLM_CPU_NUM_OF_RESERVED_CPU", "0")
     own_engines()
     from vllm import AsyncEngineArgs
     from vllm.v1.engine.async_llm import AsyncLLM
@@ -118,6 +122,10 @@ async def vllm_engine(
     if on_cpu:
         # bfloat16 and compiling cost more than they save; the share is of the machine's memory.
         settings |= {"dtype": "float32", "enforce_eager": True, "gpu_memory_utilization": 0.3}
+        if options.temperature > 0:
+            # After a part of a prompt vLLM turns the request's generator back, which a CPU's cannot
+            # do: the engine would end. So prompts are taken whole.
+            settings["enable_chunked_prefill"] = False
     if options.max_model_len is not None:
         settings["max_model_len"] = options.max_model_len
     llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**settings))

@@ -170,3 +170,19 @@ def test_running_again_reuses_what_is_complete(run: Path) -> None:
     )
     assert "already complete" in done.stdout
     assert (run / "metrics.jsonl").stat().st_mtime_ns == before
+
+
+def test_the_run_is_evaluated_by_vllm_several_samples_a_row(run: Path) -> None:
+    """Of so many prompts at once that they do not fit into one of the engine's steps."""
+    environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
+    command = [str(ROOT / ".venv" / "bin" / "rest-verl"), "evaluate", "bfcl", str(run)]
+    command += ["--categories", "simple_python", "--limit", "40", "--samples", "2"]
+    done = subprocess.run(
+        [*command, "--max-tokens", "64"], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    records = read(run / "evaluation" / "rows.jsonl")
+    assert sorted({record["sample"] for record in records}) == [0, 1]
+    assert len({record["id"] for record in records}) == 40
+    texts = [{r["text"] for r in records if r["id"] == row} for row in {r["id"] for r in records}]
+    assert any(len(both) == 2 for both in texts)  # each sample has a seed of its own

@@ -275,10 +275,22 @@ def test_before_and_after_go_by_rows():
     assert len(table) == 7
 
 
-def test_the_readme_shows_the_expected_summary():
-    folder = Path(summarize.__file__).parent
+@pytest.mark.parametrize("recipe", ["tiny_cpu", "smollm2"])
+def test_the_readme_shows_the_expected_summary(recipe):
+    folder = Path(summarize.__file__).parents[1] / recipe
     expected = json.loads((folder / "expected_summary.json").read_text())
     assert held_out_table(expected["held_out"]) in (folder / "README.md").read_text()
+
+
+def test_the_front_page_has_the_figures_of_the_pretrained_models_run():
+    recipes = Path(summarize.__file__).parents[1]
+    expected = json.loads((recipes / "smollm2" / "expected_summary.json").read_text())
+    accuracy = expected["held_out"]["bfcl_accuracy"]
+    before, after = (accuracy[when]["accuracy"] * 100 for when in ("before", "after"))
+    spent = f"{expected['seconds'] / 60:.0f} minutes"
+    text = " ".join((recipes.parent / "README.md").read_text().split())
+    wanted = f"from {before:.2f} % to {after:.2f} % (p {accuracy['p']:.2g}) in {spent}"
+    assert wanted in text
 
 
 def row(name: str) -> dict:

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from rest_verl.integration.cores import free_cores
+
 _HUB_TIMEOUT = 10.0  # seconds
 _CHUNK = 256  # positions turned into probabilities at once: float32 (_CHUNK, V)
 
@@ -63,15 +65,6 @@ def load_model(model: str) -> Any:
             model, dtype="auto" if on_gpu else torch.float32, local_files_only=_is_here(model)
         )
     return loaded.to("cuda" if on_gpu else "cpu").eval()
-
-
-def free_cores() -> int:
-    """Cores that nothing kept busy in the last minute, at least 1.
-
-    Threads wait for each other at every layer: one of them on a core that another job holds makes
-    all of them crawl.
-    """
-    return max(1, len(os.sched_getaffinity(0)) - round(os.getloadavg()[0]))
 
 
 def _is_here(model: str) -> bool:

@@ -23,7 +23,6 @@ from token_samples import (
 
 from rest_verl.viewing.tokens.command import add_view
 from rest_verl.viewing.tokens.entropy import (
-    free_cores,
     load_model,
     load_tokenizer,
     response_entropy,
@@ -210,14 +209,3 @@ def test_a_name_is_looked_up_once_where_there_is_no_network(
     monkeypatch.setattr(from_hub, lambda *_, **__: pytest.fail("asks the hub again and again"))
     with pytest.raises(ValueError, match=r"--model no/such: .* here or on a hub .*not known"):
         load_tokenizer("no/such")
-
-
-@pytest.mark.parametrize(
-    ("load", "cores"), [(0.1, 4), (0.9, 3), (2.2, 2), (9.0, 1)], ids=["idle", "1", "2", "crowded"]
-)
-def test_a_busy_core_gets_no_thread(
-    load: float, cores: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2, 3})
-    monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
-    assert free_cores() == cores
