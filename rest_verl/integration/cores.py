@@ -2,6 +2,8 @@
 
 import os
 
+import torch
+
 
 def num_cores() -> int:
     """Cores that this process may use."""
@@ -15,3 +17,12 @@ def free_cores() -> int:
     all of them crawl.
     """
     return max(1, num_cores() - round(os.getloadavg()[0]))
+
+
+def use_free_cores() -> None:
+    """Gives torch a thread for each of them, unless `OMP_NUM_THREADS` says otherwise.
+
+    For commands: what has to come out the same everywhere sets the number itself.
+    """
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(free_cores())

@@ -147,6 +147,7 @@ def measure_gradients(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from rest_verl.files.atomic import write_atomically, write_json
+    from rest_verl.integration.cores import use_free_cores
     from rest_verl.study.gradients.backward import GroupGradients, chosen_parameters
     from rest_verl.study.gradients.measure import measure
     from rest_verl.study.gradients.moments import check_enough
@@ -156,6 +157,7 @@ def measure_gradients(arguments: argparse.Namespace) -> int:
     from rest_verl.study.gradients.sketch import CountSketch
     from rest_verl.study.gradients.tables import markdown, print_result
 
+    use_free_cores()
     policy = Policy.load(arguments.model, arguments.syntax, arguments.temperature)
     parameters = chosen_parameters(policy.model, arguments.parameters)
     num_prompts, groups, source = _source(arguments, policy)

@@ -130,11 +130,13 @@ def replay_step(arguments: argparse.Namespace) -> int:
 
     from rest_verl.algorithm.memory import EntropyMemory
     from rest_verl.files.atomic import write_atomically, write_json
+    from rest_verl.integration.cores import use_free_cores
     from rest_verl.study.replay.log import beside, print_lines, remarks
     from rest_verl.study.replay.passes import policy_passes
     from rest_verl.study.replay.step import Method, replay
     from rest_verl.viewing.tokens.entropy import load_model
 
+    use_free_cores()
     batch = _reader(arguments, model, config.syntax).batch(rows, step)
     memory = EntropyMemory(config.entropy_ema) if config.entropy_ema else None
     if memory is not None:

@@ -5,7 +5,6 @@ Shape letters: T response tokens, S prompt + response tokens, V vocabulary.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from rest_verl.integration.cores import free_cores
+from rest_verl.integration.cores import use_free_cores
 
 _HUB_TIMEOUT = 10.0  # seconds
 _CHUNK = 256  # positions turned into probabilities at once: float32 (_CHUNK, V)
@@ -32,6 +31,7 @@ class EntropyModel:
 
     def __call__(self, prompt_ids: np.ndarray, token_ids: np.ndarray) -> np.ndarray:
         if self._model is None:
+            use_free_cores()
             self._model = load_model(self._name)
             self._bar = tqdm(total=self._num_rows, desc="entropies", unit="row", disable=None)
         entropy_T = response_entropy(self._model, prompt_ids, token_ids)
@@ -50,16 +50,13 @@ def load_tokenizer(model: str) -> Any:
 def load_model(model: str) -> Any:
     """The causal language model, on a GPU where there is one; ValueError if there is none.
 
-    float32 on a CPU, where half precision is slow, with a thread for each free core unless
-    `OMP_NUM_THREADS` says otherwise; the type it was saved in on a GPU.
+    float32 on a CPU, where half precision is slow; the type it was saved in on a GPU.
     """
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # of reading the weights, which is over in a moment
     on_gpu = torch.cuda.is_available()
-    if not on_gpu and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(free_cores())
     with _one_message(model, "model"):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             model, dtype="auto" if on_gpu else torch.float32, local_files_only=_is_here(model)

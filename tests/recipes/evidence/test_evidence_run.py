@@ -100,6 +100,16 @@ def test_a_cell_repeats_itself(study, monkeypatch) -> None:
     assert records[0] == records[1]
 
 
+def test_a_cell_takes_one_thread_on_any_machine(study, monkeypatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
+    before = torch.get_num_threads()
+    call(study, monkeypatch, "--arm", "paper", "--seed", "0", "--reward", "toolrl")
+    found = torch.get_num_threads()
+    torch.set_num_threads(before)
+    assert found == 1
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
