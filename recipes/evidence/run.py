@@ -19,48 +19,47 @@ from typing import Any
 import torch
 
 from recipes.evidence.cells import CELLS, DECLARATION, Key, Task, read_declaration
-from recipes.evidence.desk import make_requests
-from recipes.evidence.start import MAX_TOKENS, start_folder, tasks_of
+from recipes.evidence.given import Given, given_tiny
+from recipes.evidence.smollm2 import given_smollm2
 from recipes.plain_torch.loop import Loop, Settings
-from recipes.plain_torch.loop import Task as Prompt
 from rest_verl.files.atomic import write_atomically
 from rest_verl.viewing.tokens.entropy import load_model, load_tokenizer
 
 STARTS = Path("outputs/evidence")
+GIVEN = {"tiny": given_tiny, "smollm2": given_smollm2}
 REGIONS = ("format", "name", "args", "think", "text")
 
 
 def run_cell(key: Key, task: Task) -> dict[str, Any]:
     """Trains the cell's arm from its seed's start; the record that its file holds."""
     design = task.settings
-    start = start_folder(STARTS / key.task, key.seed)
+    given = GIVEN[key.task](STARTS / key.task, key.seed, design)
     began = time.monotonic()
-    tokenizer, model = load_tokenizer(str(start / "model")), load_model(str(start / "model"))
-    prompts = [Prompt(**row) for row in json.loads((start / "train.json").read_text())]
-    held_out = tasks_of(make_requests(design["held_out"], "held out"), tokenizer)
+    tokenizer, model = load_tokenizer(str(given.model)), load_model(str(given.model))
     settings = Settings(
         preset=key.arm,
         reward=key.reward,
         num_steps=task.steps,
         responses_per_prompt=design["responses_per_prompt"],
         mini_batches=design["mini_batches"],
-        max_tokens=MAX_TOKENS,
+        micro_rows=given.micro_rows,
+        max_tokens=given.max_tokens,
         temperature=design["temperature"],
         learning_rate=design["learning_rate"],
         seed=key.seed,
     )
     loop = Loop(model, tokenizer, settings)
     order = random.Random(f"order {key.seed}")  # the same for all arms of a seed
-    steps, evaluations = [], [evaluate(loop, held_out, 0)]
+    steps, evaluations = [], [evaluate(loop, given, 0)]
     for number in range(1, settings.num_steps + 1):
-        metrics = loop.step(order.sample(prompts, design["prompts_per_step"]), number)
+        metrics = loop.step(order.sample(given.prompts, design["prompts_per_step"]), number)
         steps.append(_step_record(number, metrics))
         if number in task.evaluation_steps:
-            evaluations.append(evaluate(loop, held_out, number))
+            evaluations.append(evaluate(loop, given, number))
     return {
         **key._asdict(),
         "declaration": task.digest,
-        "start": json.loads((start / "start.json").read_text()),
+        "start": given.facts,
         "learning_rate": settings.learning_rate,
         "seconds": round(time.monotonic() - began, 1),
         "versions": {name: version(name) for name in ("torch", "transformers", "numpy")},
@@ -69,13 +68,15 @@ def run_cell(key: Key, task: Task) -> dict[str, Any]:
     }
 
 
-def evaluate(loop: Loop, tasks: list[Prompt], step: int) -> dict[str, Any]:
-    """One answer to each held-out request, sampled as in training, judged on the fixed scale."""
-    rollouts = loop.sample(tasks, 1, loop.settings.temperature)
-    results = loop.judge(tasks, rollouts, 1, None)
+def evaluate(loop: Loop, given: Given, step: int) -> dict[str, Any]:
+    """One answer to each held-out row, sampled as in training, judged on the fixed scale."""
+    rollouts = loop.sample(given.held_out, 1, loop.settings.temperature)
+    results = loop.judge(given.held_out, rollouts, 1, None)
+    texts = list(map(loop.labeler.vocabulary.response_text, rollouts.ids()))
     return {
         "step": step,
         "exact": "".join(str(int(result.exact_match)) for result in results),
+        **({"bfcl": given.bfcl(texts)} if given.bfcl else {}),
         "reward": round(sum(result.score for result in results) / len(results), 4),
         "format": round(sum(result.format_ok for result in results) / len(results), 4),
         "names": round(sum(result.name_match for result in results) / len(results), 4),

@@ -65,7 +65,7 @@ def make_start(folder: Path, base: Path, seed: int) -> None:
     _teach(model, tokenizer, lessons, num_steps=ROUND_BATCHES, seed=seed, rate=ROUND_LEARNING_RATE)
     loop = Loop(model, tokenizer, Settings(max_tokens=MAX_TOKENS, seed=seed))
     candidates = tasks_of(make_requests(NUM_CANDIDATES, f"train {seed}"), tokenizer)
-    num_right = _probe(loop, candidates)
+    num_right = probe(loop, candidates)
     teaching = [
         task for task, right in zip(candidates, num_right, strict=True) if 0 < right < PROBES
     ]
@@ -119,7 +119,7 @@ def _teach(
     )
 
 
-def _probe(loop: Loop, tasks: list[Task]) -> list[int]:
+def probe(loop: Loop, tasks: list[Task]) -> list[int]:
     """How many of PROBES answers to each task are right, sampled as in training."""
     num_right = []
     for start in range(0, len(tasks), SIDE_BY_SIDE):

