@@ -20,7 +20,7 @@ ROOMS: dict[str, set[str]] = {
     "algorithm": {"syntax", "options"},
     "rewards": {"syntax", "options"},
     "prompts": set(),
-    "environments": {"prompts", "files"},
+    "environments": {"syntax", "prompts", "files"},
     "planning": set(),
     "data": {"syntax", "files", "options", "prompts", "rewards", "environments"},
     "integration": {
@@ -33,7 +33,7 @@ ROOMS: dict[str, set[str]] = {
         "evaluation",
     },
     "evaluation.api_bank": {"syntax", "data", "evaluation"},
-    "evaluation.environments": {"syntax", "environments", "evaluation", "integration"},
+    "evaluation.environments": {"environments", "evaluation", "integration"},
     "viewing": set(),
     "viewing.tokens": {
         "syntax", "rewards", "files", "options", "algorithm", "integration", "viewing",

@@ -176,7 +176,7 @@ SIZES = {
     "actor_rollout_ref.rollout.max_model_len": 240,
     "algorithm.rest.preset": "paper",
     "trainer.v1.trainer_mode": "rest_sync",
-    "trainer.total_training_steps": 70,
+    "trainer.total_training_steps": 50,
 }
 DEVICES = {
     "cpu": {

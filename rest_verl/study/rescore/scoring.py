@@ -88,9 +88,12 @@ class Scorer:
             return {"kind": SINGLE, "parts": self._rules.score(row, _info(columns)).as_dict()}
         assert self._conversations is not None
         replay = self._conversations.score(row, columns)
+        parts = dict(replay.parts)
+        if row.text is not None:
+            del parts["cut_off"]  # a text does not tell what ended its last message
         return {
             "kind": CONVERSATION,
-            "parts": dict(replay.parts),
+            "parts": parts,
             "replay": {
                 "task": replay.task,
                 "is_one_of_several": replay.is_one_of_several,
