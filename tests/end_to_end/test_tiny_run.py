@@ -178,10 +178,14 @@ def test_the_run_is_evaluated_by_vllm_several_samples_a_row(run: Path) -> None:
     command = [str(ROOT / ".venv" / "bin" / "rest-verl"), "evaluate", "bfcl", str(run)]
     command += ["--categories", "simple_python", "--limit", "40", "--samples", "2"]
     done = subprocess.run(
-        [*command, "--max-tokens", "64"], env=environment, capture_output=True, text=True
+        [*command, "--mode", "compact", "--max-tokens", "64"],
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    records = read(run / "evaluation" / "rows.jsonl")
+    (results,) = (run / "evaluation").rglob("rows.jsonl")
+    records = read(results)
     assert sorted({record["sample"] for record in records}) == [0, 1]
     assert len({record["id"] for record in records}) == 40
     texts = [{r["text"] for r in records if r["id"] == row} for row in {r["id"] for r in records}]
