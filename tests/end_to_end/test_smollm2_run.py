@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 REGIONS = ("format", "name", "args", "think", "text")
 SCRIPT = ROOT / "run_scripts" / "smollm2_135m_rest.sh"
 SMALL = ["data.train_batch_size=1", "actor_rollout_ref.actor.ppo_mini_batch_size=1"]
-SMALL += ["actor_rollout_ref.rollout.n=4", "data.val_max_samples=4"]
+SMALL += ["actor_rollout_ref.rollout.n=4", "data.val_max_samples=2"]
 SMALL += ["actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=4"]
 SMALL += ["actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=4"]
 
@@ -48,7 +48,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_pretrained_model_goes_through_the_same_run(run: Path) -> None:
     summary = json.loads((run / "summary.json").read_text())
     assert summary["steps"] == 1
-    assert (summary["held_out_rows"], summary["held_out_answers"]) == (4, 16)
+    assert (summary["held_out_rows"], summary["held_out_answers"]) == (2, 8)
     assert summary["sampler_trainer_correlation"] >= 0.99
     assert {"bfcl_accuracy", "right_names", "valid_format"} == summary["held_out"].keys()
     assert (run / "report.html").stat().st_size > 10_000
