@@ -24,10 +24,10 @@ def _struct(*names: str) -> pa.StructType:
     return pa.struct([(n, pa.int64() if n == "index" else pa.string()) for n in names])
 
 
-_BFCL = ("index", "id", "category", "split", "version", "tools", "syntax")
+_BFCL = ("index", "id", "category", "split", "version", "tools", "syntax", "prompt_style")
 BFCL_EXTRA_INFO = _struct(*_BFCL)
-ENVIRONMENT_EXTRA_INFO = _struct(*_BFCL, "environment", "task", "prompt_style")
-"""For files with multi-turn tasks; the last three are null in single-turn rows among them."""
+ENVIRONMENT_EXTRA_INFO = _struct(*_BFCL, "environment", "task")
+"""For files with multi-turn tasks; the last two are null in single-turn rows among them."""
 RLLA_EXTRA_INFO = _struct("index", "input", "instruction", "output", "split")
 
 

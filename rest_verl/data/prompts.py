@@ -80,7 +80,8 @@ def verl_row(row: BfclRow, style: PromptStyle, *, index: int, split: str) -> dic
     `extra_info.tools` is the JSON of `openai_tools` with `chat_template`, whose rows also name the
     agent loop that hands them to the template; with the other styles, whose prompts show the tools,
     it is empty. `extra_info.syntax` is how the prompt asks answers to be written, "" where that is
-    left to the model.
+    left to the model. `extra_info.prompt_style` is how the tools are shown, which an evaluation of
+    a run trained on these rows repeats.
     """
     agent = {"agent_name": TEMPLATE_AGENT} if style == "chat_template" else {}
     return {
@@ -97,6 +98,7 @@ def verl_row(row: BfclRow, style: PromptStyle, *, index: int, split: str) -> dic
             "version": row.version,
             "tools": _dump(openai_tools(row)) if style == "chat_template" else "",
             "syntax": asked_syntax(style),
+            "prompt_style": style,
         },
     }
 

@@ -99,6 +99,7 @@ def step_row(
             "version": dialogue.version,
             "tools": tools,
             "syntax": asked_syntax(style),
+            "prompt_style": style,
         },
     }
 

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet
 
 from rest_verl.files.run_folder import RunFolder, open_run
+from rest_verl.integration.run_syntax import asked_syntax
 
 RESULTS = "evaluation"
 """Folder of results in a run's."""
@@ -47,12 +48,17 @@ def own_syntax(run: RunFolder) -> str:
 
 
 def prompt_style(run: RunFolder | None) -> str | None:
-    """How the run's prompts show tools; None where its rows do not tell, or are not here."""
+    """How the run's prompts show tools; None where its rows do not tell, or are not here.
+
+    ToolRL's own rows (RLLA) do not name it: their ground truths are in its format.
+    """
     for path in validation_files(run):
-        rows = pyarrow.parquet.read_table(path, columns=["extra_info"]).slice(0, 1).to_pylist()
-        info = rows[0]["extra_info"] if rows else None
-        if isinstance(info, Mapping) and isinstance(style := info.get("prompt_style"), str):
-            return style
+        for row in pyarrow.parquet.read_table(path).slice(0, 1).to_pylist():
+            info, model = row.get("extra_info") or {}, row.get("reward_model") or {}
+            if isinstance(style := info.get("prompt_style"), str):
+                return style
+            if "syntax" not in info and asked_syntax(info, model.get("ground_truth")) == "toolrl":
+                return "toolrl"
     return None
 
 

@@ -284,5 +284,6 @@ def test_verl_row(style: str) -> None:
             "version": "v4",
             "tools": tools,
             "syntax": "" if by_template else "toolrl",
+            "prompt_style": style,
         },
     }

@@ -119,6 +119,7 @@ def test_row() -> None:
             "version": "",
             "tools": "",
             "syntax": "toolrl",
+            "prompt_style": "compact",
         },
     }
 

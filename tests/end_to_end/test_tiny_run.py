@@ -178,7 +178,7 @@ def test_the_run_is_evaluated_by_vllm_several_samples_a_row(run: Path) -> None:
     command = [str(ROOT / ".venv" / "bin" / "rest-verl"), "evaluate", "bfcl", str(run)]
     command += ["--categories", "simple_python", "--limit", "40", "--samples", "2"]
     done = subprocess.run(
-        [*command, "--mode", "compact", "--max-tokens", "64"],
+        [*command, "--max-tokens", "64"],
         env=environment,
         capture_output=True,
         text=True,

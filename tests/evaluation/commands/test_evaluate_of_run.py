@@ -13,6 +13,8 @@ import pyarrow.parquet
 from evaluate_runs import summary_of
 
 from rest_verl.cli import main
+from rest_verl.data import STYLES, BfclRow, PromptStyle, rlla, verl_row
+from rest_verl.data.parquet import BFCL_EXTRA_INFO, RLLA_EXTRA_INFO, write_dataset
 from rest_verl.evaluation.of_run import prompt_style, settle, validation_files
 from rest_verl.files.run_folder import open_run, write_about
 
@@ -66,6 +68,45 @@ def test_a_run_alone(run: Path) -> None:
 def test_options_win(run: Path, given: dict[str, Any]) -> None:
     found = settled(run=run, **given)
     assert {name: getattr(found, name) for name in given} == given
+
+
+def bfcl_row(style: PromptStyle) -> dict[str, Any]:
+    function = {"name": "f", "description": "", "parameters": {"type": "dict", "properties": {}}}
+    row = BfclRow(
+        id="irrelevance_0",
+        category="irrelevance",
+        version="v4",
+        messages=[{"role": "user", "content": "Do g."}],
+        functions=[function],
+        expect="no_call",
+    )
+    return verl_row(row, style, index=0, split="val")
+
+
+TOOLRL = {
+    "instruction": "Tools",
+    "input": "<user> Hi </user>",
+    "output": "<response> Hi </response>",
+}
+
+
+@pytest.mark.parametrize(
+    ("row", "extra_info", "style"),
+    [
+        *((bfcl_row(style), BFCL_EXTRA_INFO, style) for style in STYLES),
+        (rlla.verl_row(TOOLRL, index=0, split="test"), RLLA_EXTRA_INFO, "toolrl"),
+        (
+            {**bfcl_row("compact"), "extra_info": {"index": 0, "split": "test"}},
+            RLLA_EXTRA_INFO,
+            "toolrl",
+        ),
+        ({"extra_info": None, "reward_model": None}, RLLA_EXTRA_INFO, None),
+    ],
+)
+def test_rows_tell_how_their_prompts_show_tools(tmp_path, row, extra_info, style) -> None:
+    write_dataset(tmp_path, {"val": [row]}, extra_info, {})
+    write_about(tmp_path, {**RUN, "val_files": [str(tmp_path / "val.parquet")]}, {})
+    assert prompt_style(open_run(tmp_path)) == style
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
