@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from common import write_json
+from common import into_page, write_json
 from torch import Tensor
 
 from rest_verl.algorithm.config import ReSTConfig
@@ -37,7 +37,6 @@ RECORDED = Path(__file__).with_name("recorded_run.json")
 NAMES = [region.name.lower() for region in Region]
 TOKENS = 100_000
 """Of the batch that shares are taken of."""
-MARKS = ("<!-- benchmarks/weights.py: begin -->", "<!-- benchmarks/weights.py: end -->")
 
 # Entropies (nats) and token shares of FORMAT, NAME, ARGS, THINK, TEXT.
 PROFILES = {
@@ -180,15 +179,6 @@ def tables(replayed: Mapping[str, Mapping[str, Any]], num_steps: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def into_page(text: str, page: str) -> str:
-    """The page with the text between the marks."""
-    before, begin, rest = page.partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
-    if not begin or not end:
-        raise SystemExit(f"the page lacks the marks {MARKS[0]} and {MARKS[1]}")
-    return f"{before}{begin}\n{text}{end}{after}"
-
-
 def measure() -> tuple[dict[str, Any], str]:
     """The results of every variant that can be replayed, and the tables of them."""
     steps = recorded_steps()
@@ -211,7 +201,7 @@ def main() -> None:
     print(text)
     if options.docs is not None:
         page = options.docs.read_text(encoding="utf-8")
-        write_atomically(options.docs, into_page(text, page))
+        write_atomically(options.docs, into_page(text, page, "weights.py"))
     write_json(options.output, {"replayed": replayed})
     print(f"written to {options.output}")
 

@@ -21,7 +21,7 @@ def benchmark() -> dict:
 def test_the_page_holds_what_the_command_prints(benchmark) -> None:
     page = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
     _, text = benchmark["measure"]()
-    assert benchmark["into_page"](text, page) == page
+    assert benchmark["into_page"](text, page, "weights.py") == page
 
 
 def test_calibrated_saturates_less_and_is_steadier(benchmark) -> None:
