@@ -14,6 +14,8 @@ from rest_verl.syntax.json_values import NOT_JSON
 
 MAX_NESTING = 200
 """Deeper literals are none; what is read must not overflow whoever walks through it."""
+_MAX_BITS = 14_000
+"""Of an integer: json.dumps refuses those of more than 4,300 digits, 14,281 bits."""
 
 _TOKEN = re.compile(
     r"""[ \t\n\r\f]*(?:
@@ -113,13 +115,15 @@ def _read_number(written: str) -> Any:
             number = float(digits)
         except ValueError:
             return NOT_JSON
+    if isinstance(number, int) and number.bit_length() > _MAX_BITS:
+        return NOT_JSON
     return -number if written[0] == "-" else number
 
 
 def _read_string(written: str) -> Any:
     try:
         return _ESCAPE.sub(_unescape, written) if "\\" in written else written
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter: chr() of more than 31 bits
         return NOT_JSON
 
 
@@ -127,7 +131,7 @@ def _unescape(found: re.Match[str]) -> str:
     """The character of an escape; one that Python does not know stays as it is written.
 
     Raises:
-        ValueError: no such character, or digits are missing.
+        ValueError, OverflowError: no such character, or digits are missing.
     """
     newline, octal, *hexadecimal, other = found.groups()
     if newline:

@@ -8,6 +8,7 @@ from random import Random
 HOSTILE = (
     *'{}[]",:\\\n\0\x1b\u2028\u202e\ud800\udfff',
     *('\\"', "\\u", "\\ud800", "\r\n", "NaN", "-Infinity", "1e999", "-0", "1" * 400, "'", "``"),
+    *('"\\UFFFFFFFF"', "[f(a='\\UFFFFFFFF')]", "0x1_f", "1e999j"),
     *('{"name": ', '"arguments": {', '"parameters": ', '"name": "f", "name": "g"', "null", "[[{{"),
     *("<|im_end|>", "<|endoftext|>", "<pad>", "</s>", "<s>", "<0x0A>", "▁", "<", "</", "<tool_"),
 )

@@ -107,6 +107,7 @@ def test_words_of_json(text: str, value: Any) -> None:
         "0x",
         "1e",
         "9" * 5000,  # Python's digit limit
+        "0x" + "f" * 4000,  # which holds for writing it as well
         "'a",
         "'a\nb'",
         "'a'b",
@@ -118,6 +119,7 @@ def test_words_of_json(text: str, value: Any) -> None:
         r"'\x4'",
         r"'\u00e'",
         r"'\U00110000'",
+        r"'\UFFFFFFFF'",  # more than chr() takes at all
         r"'\N{BULLET}'",
         "[",
         "]",
