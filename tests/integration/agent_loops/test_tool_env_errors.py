@@ -159,6 +159,11 @@ def _cyclic(name: str, arguments: dict[str, Any]) -> Any:
 def test_run_call(tool: Any, text: str, error: str | None) -> None:
     assert asyncio.run(run_call(tool, "f", {"x": 1}, 0.1)) == (text, error)
 
+    def plain(name: str, arguments: dict[str, Any]) -> Any:  # as a decorator makes of it
+        return tool(name, arguments)
+
+    assert asyncio.run(run_call(plain, "f", {"x": 1}, 0.1)) == (text, error)
+
 
 @pytest.mark.parametrize("tool", [_sleeps, lambda name, arguments: threading.Event().wait(30)])
 def test_the_rollouts_own_cancellation_gets_through(tool: Any) -> None:
