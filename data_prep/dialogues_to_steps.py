@@ -42,7 +42,7 @@ from rest_verl.data.bfcl import MULTI_TURN_CATEGORIES, package_release
 from rest_verl.data.bfcl_replay import CallsPerStep, replay_category
 from rest_verl.data.chats import LAYOUTS, Sifted, read_chats, refusal_table, refused_lines, sift
 from rest_verl.data.model_prompts import counts_by_category, leave_out_long
-from rest_verl.data.parquet import BFCL_EXTRA_INFO, write_dataset
+from rest_verl.data.parquet import STEP_EXTRA_INFO, write_dataset
 from rest_verl.integration.data_model import load_data_model
 from rest_verl.options.lists import split_commas, with_commas
 
@@ -164,7 +164,7 @@ def main(
             "left_out": left_out,
         }
         texts = {REFUSED: refused_lines(sifted.refused)} if sifted.refused else {}
-        write_dataset(output_dir, splits, BFCL_EXTRA_INFO, manifest, texts)
+        write_dataset(output_dir, splits, STEP_EXTRA_INFO, manifest, texts)
         if not texts:
             (output_dir / REFUSED).unlink(missing_ok=True)  # of an earlier output
     except (ValueError, OSError) as error:

@@ -278,6 +278,7 @@ def check_reward(case: Case) -> None:
         syntax=case.syntax,
         think_is_open=case.think_is_open,
         tools=TOOLS,
+        explain=case.step is None,
     )
     assert result.format in (scale.format_min, scale.format_max)
     assert scale.correctness_min <= result.correctness <= scale.correctness_max

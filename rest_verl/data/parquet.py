@@ -28,6 +28,8 @@ _BFCL = ("index", "id", "category", "split", "version", "tools", "syntax", "prom
 BFCL_EXTRA_INFO = _struct(*_BFCL)
 ENVIRONMENT_EXTRA_INFO = _struct(*_BFCL, "environment", "task")
 """For files with multi-turn tasks; the last two are null in single-turn rows among them."""
+STEP_EXTRA_INFO = _struct(*_BFCL, "later_tools")
+"""For the steps of dialogues."""
 RLLA_EXTRA_INFO = _struct("index", "input", "instruction", "output", "split")
 
 

@@ -7,7 +7,7 @@ whose format holds the dialogue in one user message.
 """
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 from rest_verl.data.answers import NO_CALL_RESPONSE, write_answer
 from rest_verl.data.bfcl import BfclRow
@@ -40,10 +40,17 @@ def ground_truth(row: BfclRow, style: PromptStyle) -> str:
     return dump_ground_truth(row.expect, row.calls, style)
 
 
-def dump_ground_truth(expect: str, calls: list[dict[str, Any]], style: PromptStyle) -> str:
+def dump_ground_truth(
+    expect: str,
+    calls: list[dict[str, Any]],
+    style: PromptStyle,
+    *,
+    values: Literal["allowed", "equal"] = "allowed",
+) -> str:
     """The ground truth of :mod:`rest_verl.rewards.ground_truth` for an answer in this style."""
     answer_format = asked_syntax(style) or "chat_template"
-    return _dump({"format": answer_format, "expect": expect, "calls": calls})
+    record = {"format": answer_format, "expect": expect, "calls": calls}
+    return _dump(record if values == "allowed" else {**record, "values": values})
 
 
 def reference_answer(

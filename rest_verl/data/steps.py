@@ -10,7 +10,6 @@ that wants no call. How the history is shown:
 | `compact` | a message each; calls and responses in ToolRL tags, observations of role "tool" |
 """
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,6 +23,7 @@ from rest_verl.prompts.system import system_message
 from rest_verl.prompts.tools import describe_tools
 from rest_verl.rewards import tool_call_reward
 from rest_verl.syntax import Syntax
+from rest_verl.syntax.json_values import dump_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,8 @@ class Step:
     wants_calls: bool
     messages: list[dict[str, str]]
     """The prompt, `{"role", "content"}` each."""
+    later_tools: list[dict[str, Any]]
+    """Offered by the history, beside the dialogue's own."""
     answer: str
     """The right answer."""
     ground_truth: str
@@ -82,9 +84,13 @@ def split_steps(
 def step_row(
     dialogue: Dialogue, step: Step, style: PromptStyle, *, index: int, split: str
 ) -> dict[str, Any]:
-    """The step as verl reads it, in the layout of `rest_verl.data.prompts.verl_row`."""
+    """The step as verl reads it, in the layout of `rest_verl.data.prompts.verl_row`.
+
+    `extra_info.later_tools` are those that the prompt shows in its course, for the reward, which
+    reads arguments by their types.
+    """
     agent = {"agent_name": TEMPLATE_AGENT} if style == "chat_template" else {}
-    tools = json.dumps(dialogue.tools, ensure_ascii=False) if style == "chat_template" else ""
+    typed = style == "chat_template"
     return {
         **agent,
         "data_source": dialogue.data_source,
@@ -97,21 +103,12 @@ def step_row(
             "category": dialogue.category,
             "split": split,
             "version": dialogue.version,
-            "tools": tools,
+            "tools": dump_json(dialogue.tools) if typed else "",
+            "later_tools": dump_json(step.later_tools) if typed and step.later_tools else "",
             "syntax": asked_syntax(style),
             "prompt_style": style,
         },
     }
-
-
-def only_value(value: Any) -> Any:
-    """`value` as an allowed value of the ground truth: an object has a list at each key."""
-    if isinstance(value, dict):
-        return {key: [only_value(item)] for key, item in value.items()}
-    if isinstance(value, list):
-        # A list in a list is compared as it stands.
-        return [item if isinstance(item, list) else only_value(item) for item in value]
-    return value
 
 
 def _step(
@@ -124,13 +121,19 @@ def _step(
 ) -> Step:
     text = "" if message.calls else message.content
     answer = syntax.write(message.calls, text, think=message.thought)
-    calls = [
-        {"name": c.name, "parameters": {key: [only_value(v)] for key, v in c.arguments.items()}}
-        for c in message.calls
-    ]
-    ground_truth = dump_ground_truth("calls" if calls else "no_call", calls, style)
+    calls = [{"name": call.name, "parameters": call.arguments} for call in message.calls]
+    ground_truth = (
+        dump_ground_truth("calls", calls, style, values="equal")
+        if calls
+        else dump_ground_truth("no_call", [], style)
+    )
+    later_tools = [tool for message in history for tool in message.new_tools]
     result = tool_call_reward(
-        answer, ground_truth, syntax=syntax, think_is_open=False, tools=_offered(dialogue, history)
+        answer,
+        ground_truth,
+        syntax=syntax,
+        think_is_open=False,
+        tools=[*dialogue.tools, *later_tools],
     )
     if not (result.format_ok and result.exact_match):
         raise Refused(
@@ -143,13 +146,10 @@ def _step(
         number=number,
         wants_calls=bool(calls),
         messages=_prompt(dialogue.tools, history, style, syntax),
+        later_tools=later_tools,
         answer=answer,
         ground_truth=ground_truth,
     )
-
-
-def _offered(dialogue: Dialogue, history: list[Message]) -> list[dict[str, Any]]:
-    return [*dialogue.tools, *(tool for message in history for tool in message.new_tools)]
 
 
 def _prompt(

@@ -60,7 +60,7 @@ class ReSTRewardManager(RewardManagerBase):
                 config=self.reward_config,
                 syntax=reader.syntax,
                 think_is_open=reader.think_is_open(sampled[: len(sampled) - length]),
-                tools=reader.syntax.types_from((extra_info or {}).get("tools")),
+                tools=reader.syntax.types_of(extra_info),
             )
         except ValueError as error:  # the data's fault: say which row
             info = row.get("extra_info") or {}

@@ -70,7 +70,9 @@ def _faults(expected: ExpectedCall, arguments: dict[str, Any]) -> Iterator[str]:
             if key not in expected.optional:
                 yield f"{key} is missing"
         elif not is_right(arguments[key]):
-            wanted = [_shown(value) for value in expected.allowed[key] if value != ""]
+            may_lack = key in expected.optional
+            allowed = [v for v in expected.allowed[key] if not (may_lack and v == "")]
+            wanted = map(_shown, allowed)
             yield f"{key} is {_shown(arguments[key])}, wanted {' or '.join(wanted) or 'none'}"
     yield from (f"{key} is not a parameter here" for key in arguments if key not in expected.tests)
 

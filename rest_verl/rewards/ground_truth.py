@@ -5,7 +5,8 @@ Two notations, both strings (``reward_model.ground_truth`` of a row):
 1. ToolRL's text: optional ``<think>``, then ``<tool_call>`` with calls in JSON and/or
    ``<response>``. Argument values must be equal.
 2. A JSON object ``{"format", "expect", "calls"}``, written for BFCL rows, in which every argument
-   has a list of allowed values (see :func:`rest_verl.rewards.values.allowed_values`).
+   has a list of allowed values (see :func:`rest_verl.rewards.values.allowed_values`). With
+   ``"values": "equal"`` beside them, every argument has the one value that is right.
 
 A malformed ground truth is our error, not the model's: it raises ``ValueError``.
 """
@@ -21,6 +22,8 @@ from rest_verl.syntax.json_values import decode_json
 
 FORMATS = ("toolrl", "chat_template")
 EXPECTATIONS = ("calls", "no_call", "any_call")
+VALUES = ("allowed", "equal")
+_KEYS = {"format", "expect", "calls"}
 _CALL = '{"name": "f", "parameters": {"city": ["Oslo"]}}'
 MAX_NESTING = 100
 """Deepest nesting of values in a ground truth: comparing recurses as deep, but no deeper, however
@@ -86,15 +89,7 @@ def _from_toolrl(text: str) -> GroundTruth:
         _refuse(text, "it needs <tool_call>, <response> or both in this order, after any <think>")
     for call in answer.calls:
         _check_nesting(text, call.arguments)
-    expected = [
-        ExpectedCall(
-            call.name,
-            {key: equal_to(value) for key, value in call.arguments.items()},
-            frozenset(),
-            {key: [value] for key, value in call.arguments.items()},
-        )
-        for call in answer.calls
-    ]
+    expected = [_exact_call(call.name, call.arguments) for call in answer.calls]
     return _ground_truth("toolrl", "calls" if expected else "no_call", "R" in structure, expected)
 
 
@@ -103,10 +98,10 @@ def _from_json(text: str) -> GroundTruth:
         record, end = decode_json(text, 0)
     except (ValueError, RecursionError) as error:
         _refuse(text, f"it is not JSON ({error})")
-    if end < len(text) or record.keys() != {"format", "expect", "calls"}:
+    if end < len(text) or record.keys() | {"values"} != _KEYS | {"values"}:
         _refuse(
             text,
-            "it must be one object with the keys format, expect and calls, as in "
+            "it must be one object with the keys format, expect, calls and at will values, as in "
             '{"format": "toolrl", "expect": "no_call", "calls": []}',
         )
     _check_nesting(text, record)
@@ -114,15 +109,18 @@ def _from_json(text: str) -> GroundTruth:
         _refuse(text, f"format must be one of {', '.join(FORMATS)}")
     if record["expect"] not in EXPECTATIONS:
         _refuse(text, f"expect must be one of {', '.join(EXPECTATIONS)}")
+    if record.get("values", "allowed") not in VALUES:
+        _refuse(text, f"values must be one of {', '.join(VALUES)}")
     if not isinstance(record["calls"], list):
         _refuse(text, f"calls must be a list, as in [{_CALL}]")
     if bool(record["calls"]) != (record["expect"] == "calls"):
         _refuse(text, 'calls must be given for expect "calls" and be empty for the others')
-    calls = [_expected_call(text, call) for call in record["calls"]]
+    equal = record.get("values") == "equal"
+    calls = [_expected_call(text, call, equal) for call in record["calls"]]
     return _ground_truth(record["format"], record["expect"], False, calls)
 
 
-def _expected_call(text: str, call: Any) -> ExpectedCall:
+def _expected_call(text: str, call: Any, equal: bool) -> ExpectedCall:
     match call:
         case {"name": str(name), "parameters": dict(parameters)} if len(call) == 2:
             pass
@@ -132,6 +130,8 @@ def _expected_call(text: str, call: Any) -> ExpectedCall:
                 "a call must be an object with a string name and an object of parameters, as in "
                 f"{_CALL}",
             )
+    if equal:
+        return _exact_call(name, parameters)
     for key, allowed in parameters.items():
         if not isinstance(allowed, list):
             _refuse(
@@ -143,6 +143,15 @@ def _expected_call(text: str, call: Any) -> ExpectedCall:
         {key: allowed_values(allowed) for key, allowed in parameters.items()},
         frozenset(key for key, allowed in parameters.items() if may_be_left_out(allowed)),
         parameters,
+    )
+
+
+def _exact_call(name: str, arguments: dict[str, Any]) -> ExpectedCall:
+    return ExpectedCall(
+        name,
+        {key: equal_to(value) for key, value in arguments.items()},
+        frozenset(),
+        {key: [value] for key, value in arguments.items()},
     )
 
 

@@ -220,7 +220,7 @@ def compute_score(
     written_in, config = get_syntax(syntax), RewardConfig.preset(preset)
     try:
         parse_ground_truth(ground_truth)
-        tools = written_in.types_from(info.get("tools"))
+        tools = written_in.types_of(info)
     except ValueError as error:
         row = info.get("id", info.get("index", "without id"))
         raise ValueError(f"{data_source}, row {row}: {error}") from error

@@ -56,6 +56,9 @@ class Reading(NamedTuple):
 Tools = Sequence[Mapping[str, Any]]
 """Tools in OpenAI's layout: `{"type": "function", "function": {"name", "parameters"}}` each."""
 
+TOOL_LISTS = ("tools", "later_tools")
+"""Where a row's `extra_info` holds them, as JSON: shown by the chat template; shown after it."""
+
 
 class Syntax(ABC):
     """How messages of one kind are read and written; see `docs/your-syntax.md`.
@@ -242,15 +245,18 @@ class Syntax(ABC):
         found = self._tag.search(text, position, end)
         return end if found is None else found.start()
 
-    def types_from(self, tools: Tools | str | None) -> Tools | None:
-        """The tools for `read`, where it goes by their types, from a row that holds them as JSON.
+    def types_of(self, extra_info: Mapping[str, Any] | None) -> Tools | None:
+        """The tools for `read`, where it goes by their types, from a row's `extra_info`.
+
+        `tools` and `later_tools` are lists in JSON: what the chat template shows, and what comes up
+        in the course of the prompt.
 
         Raises:
-            ValueError: a text that is not JSON.
+            ValueError: one is not JSON, or no list.
         """
-        if not tools or not self.typed_by_schema:
+        if not self.typed_by_schema:
             return None
-        return json.loads(tools) if isinstance(tools, str) else tools
+        return [tool for key in TOOL_LISTS for tool in _listed(key, (extra_info or {}).get(key))]
 
     def may_call(self, text: bytes) -> bool:
         """False if a message surely makes no call: a quick look before `scan`."""
@@ -278,3 +284,11 @@ class Syntax(ABC):
             return ""
         opening, closing = (tag.decode() for tag in self.think)
         return f"{opening}\n{think}\n{closing}\n\n"
+
+
+def _listed(key: str, tools: str | None) -> list[Any]:
+    """The tools of a row's JSON; none where it is empty."""
+    found = json.loads(tools) if tools else []
+    if not isinstance(found, list):
+        raise ValueError(f"extra_info.{key} must be a list of tools in JSON, not {tools!r:.80}")
+    return found

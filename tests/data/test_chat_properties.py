@@ -24,21 +24,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def check_rows(dialogue: Dialogue, style: Any, syntax: str) -> str:
     """Holds each row's answer against its ground truth; returns why there are no rows."""
-    tools = dialogue.tools
     try:
         steps = list(split_steps(dialogue, style, syntax=syntax))
     except Refused as refused:
         return str(refused)
     for step in steps:
+        row = step_row(dialogue, step, style, index=0, split="train")
         score = tool_call_reward(
             step.answer,
             step.ground_truth,
             syntax=syntax,
             think_is_open=False,
-            tools=get_syntax(syntax).types_from(tools),
+            tools=get_syntax(syntax).types_of(row["extra_info"]),
         ).score
         assert score == (4.0 if step.wants_calls else 1.0)
-        row = step_row(dialogue, step, style, index=0, split="train")
         json.dumps(row, ensure_ascii=False, allow_nan=False).encode()
     return ""
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from dialogue_samples import CLOCK, DIALOGUE, WEATHER
@@ -9,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rest_verl.data import STYLES, Message, split_steps, step_row
-from rest_verl.data.steps import only_value
-from rest_verl.rewards import tool_call_reward
-from rest_verl.syntax import ToolCall
+from rest_verl.rewards import compute_score, tool_call_reward
+from rest_verl.syntax import ToolCall, get_syntax, syntax_names
 
 CALLS = (
     "<tool_call>\n"
@@ -53,15 +53,17 @@ def test_compact() -> None:
             "format": "toolrl",
             "expect": "calls",
             "calls": [
-                {"name": "weather", "parameters": {"city": ["Oslo"]}},
-                {"name": "weather", "parameters": {"city": ["Rome"]}},
+                {"name": "weather", "parameters": {"city": "Oslo"}},
+                {"name": "weather", "parameters": {"city": "Rome"}},
             ],
+            "values": "equal",
         },
         {"format": "toolrl", "expect": "no_call", "calls": []},
         {
             "format": "toolrl",
             "expect": "calls",
             "calls": [{"name": "clock", "parameters": {}}],
+            "values": "equal",
         },
     ]
 
@@ -118,6 +120,7 @@ def test_row() -> None:
             "split": "train",
             "version": "",
             "tools": "",
+            "later_tools": "",
             "syntax": "toolrl",
             "prompt_style": "compact",
         },
@@ -199,23 +202,55 @@ def test_any_arguments_earn_the_maximum(calls: list[ToolCall], style: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("value", "wrong"),
+    ("recorded", "given"),
     [
         ({"k": [1, 2]}, {"k": 1}),
         ({"k": {"n": [1]}}, {"k": {"n": 1}}),
         ([{"k": ["a", "b"]}], [{"k": "a"}]),
+        ("7-2", "72"),
+        ("1.50", "150"),
+        ("Se-Cret", "secret"),
+        ("", []),
+        ({"a": ""}, {}),
+        (1, True),
     ],
-    ids=["list at a key", "deeper", "in a list"],
 )
-def test_a_list_is_one_value_and_not_a_choice(value: object, wrong: object) -> None:
-    truth = {"name": "f", "parameters": {"p": [only_value(value)]}}
-    ground_truth = json.dumps({"format": "toolrl", "expect": "calls", "calls": [truth]})
-    scores = [
-        tool_call_reward(
-            f"<think> </think>\n<tool_call>\n"
-            f"{json.dumps({'name': 'f', 'parameters': {'p': given}})}\n</tool_call>",
-            ground_truth,
-        ).exact_match
-        for given in (value, wrong)
+@pytest.mark.parametrize("syntax", ["hermes", "qwen3_coder"])
+def test_a_recorded_value_is_the_right_one_alone(recorded, given, syntax: str) -> None:
+    types = {str: "string", int: "integer", list: "array", dict: "object"}
+    parameters = {"type": "object", "properties": {"p": {"type": types[type(recorded)]}}}
+    tool = {"type": "function", "function": {"name": "f", "parameters": parameters}}
+    call = Message(role="assistant", calls=(ToolCall("f", {"p": recorded}),))
+    dialogue = replace(DIALOGUE, tools=[tool], messages=[*DIALOGUE.messages[:2], call])
+    (step,) = split_steps(dialogue, "chat_template", syntax=syntax)
+    row = step_row(dialogue, step, "chat_template", index=0, split="train")
+    written = [
+        get_syntax(syntax).write([ToolCall("f", arguments)])
+        for arguments in ({"p": recorded}, {"p": given}, {})
     ]
-    assert scores == [True, False]
+    assert [scored(row, answer, syntax) for answer in written] == [1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "syntax", [name for name in syntax_names() if get_syntax(name).in_templates]
+)
+def test_a_tool_that_comes_later_has_its_types_in_the_row(syntax: str) -> None:
+    parameters = {"type": "object", "properties": {"text": {"type": "string"}}}
+    late = {"type": "function", "function": {"name": "echo", "parameters": parameters}}
+    dialogue = replace(
+        DIALOGUE,
+        messages=[
+            Message(role="user", content="Now there is echo.", new_tools=(late,)),
+            Message(role="assistant", calls=(ToolCall("echo", {"text": "9"}),)),
+        ],
+    )
+    (step,) = split_steps(dialogue, "chat_template", syntax=syntax)
+    row = step_row(dialogue, step, "chat_template", index=0, split="train")
+    assert json.loads(row["extra_info"]["tools"]) == dialogue.tools
+    assert scored(row, step.answer, syntax) == 1.0
+
+
+def scored(row: dict[str, Any], answer: str, syntax: str) -> float:
+    """Whether verl's scorer takes it as right."""
+    truth = row["reward_model"]["ground_truth"]
+    return compute_score("chats", answer, truth, row["extra_info"], syntax=syntax)["exact_match"]

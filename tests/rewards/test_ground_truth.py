@@ -31,6 +31,14 @@ def record(**changes: object) -> str:
         (record(format="chat_template"), "calls", False, 1, 3),
         (record(expect="no_call", calls=[]), "no_call", False, 0, 1),
         (record(expect="any_call", calls=[]), "any_call", False, 0, 1),
+        (record(values="allowed"), "calls", False, 1, 3),
+        (
+            record(values="equal", calls=[{"name": "f", "parameters": {"x": 1, "y": ""}}]),
+            "calls",
+            False,
+            1,
+            4,
+        ),
     ],
 )
 def test_read(text: str, expect: str, response_too: bool, num_calls: int, max_points: int) -> None:
@@ -74,6 +82,8 @@ DEEP = "[" * 200 + "]" * 200
         (record(calls=[{"name": 1, "parameters": {}}]), "a call must be an object"),
         (record(calls=[{"name": "f", "parameters": {"x": 1}}]), 'as in {"city": ["Oslo"]}'),
         (record().replace("[1]", f"[{DEEP}]"), "nested more than 100 levels"),
+        (record(values="alike"), "values must be one of allowed, equal"),
+        (record(value="equal"), "keys format, expect, calls and at will values"),
         (None, "must be a string (json.dumps makes one of an object): None"),
         ({"calls": []}, "must be a string"),
     ],

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 from argument_values import ALL_TAGS, OWN_TAGS, WORDS, some_calls
 
-from rest_verl.data.steps import only_value
 from rest_verl.syntax import ToolCall, get_syntax, read_message
 from rest_verl.syntax.json_values import dump_json
 from rest_verl.syntax.xml_calls import write_value
@@ -151,12 +150,22 @@ def ground_truth(calls: Sequence[ToolCall], *others: Any) -> str:
     records = [
         {
             "name": c.name,
-            "parameters": {key: [only_value(v), *others] for key, v in c.arguments.items()},
+            "parameters": {key: [_allowed(v), *others] for key, v in c.arguments.items()},
         }
         for c in calls
     ]
     expect = "calls" if calls else "no_call"
     return json.dumps({"format": "chat_template", "expect": expect, "calls": records})
+
+
+def _allowed(value: Any) -> Any:
+    """`value` among BFCL's allowed ones: an object has a list at each key."""
+    if isinstance(value, dict):
+        return {key: [_allowed(item)] for key, item in value.items()}
+    if isinstance(value, list):
+        # A list in a list is compared as it stands.
+        return [item if isinstance(item, list) else _allowed(item) for item in value]
+    return value
 
 
 def some_foreign_message(rng: Random, name: str) -> str:

@@ -72,7 +72,7 @@ def score_validation(
             written_in,
             text,
             think_is_open=written_in.leaves_think_open(prompt.encode("utf-8", "replace")),
-            tools=written_in.types_from(info.get("tools")),
+            tools=written_in.types_of(info),
         )
         calls = record_calls(reading)
         written = logged_terms(logged)

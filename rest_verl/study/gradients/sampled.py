@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
@@ -32,7 +32,7 @@ class Prompt:
     ground_truth: str
     syntax: str
     """That it asks for; "": the model's own."""
-    tools: str | None
+    extra_info: Mapping[str, Any]
 
 
 def read_prompts(
@@ -90,7 +90,7 @@ def _prompt(row: dict[str, Any], place: str, policy: Policy) -> Prompt:
         return_dict=False,
     )
     return Prompt(
-        name=name, ids=ids, ground_truth=truth, syntax=asked_syntax(info, truth), tools=tools
+        name=name, ids=ids, ground_truth=truth, syntax=asked_syntax(info, truth), extra_info=info
     )
 
 
@@ -131,7 +131,7 @@ def _sample(
     )
     ids = sampled.ids()
     for number, prompt in enumerate(prompts):
-        tools = reader.syntax.types_from(prompt.tools)
+        tools = reader.syntax.types_of(prompt.extra_info)
         is_open = reader.think_is_open(prompt.ids)
         responses = []
         for row in range(number * num_samples, (number + 1) * num_samples):

@@ -78,7 +78,7 @@ class RuleScorer:
             config=self._settings.reward,
             syntax=syntax,
             think_is_open=is_open,
-            tools=syntax.types_from((extra_info or {}).get("tools")),
+            tools=syntax.types_of(extra_info),
         )
 
     def _syntax(self, row: Recorded, extra_info: Mapping[str, Any] | None) -> Syntax:
