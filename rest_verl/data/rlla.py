@@ -4,17 +4,12 @@ The ground truth is the output as it stands, so an output that the reward could 
 """
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
+from rest_verl.rewards.ground_truth import parse_ground_truth
+
 _KEYS = ("instruction", "input", "output")
-_OUTPUT = re.compile(
-    r"\s*(?:<think>.*?</think>)?"
-    r"\s*(?:<tool_call>(?P<calls>.*?)</tool_call>)?"
-    r"\s*(?P<response><response>.*</response>)?\s*",
-    re.DOTALL,
-)
 
 
 def read_rlla(path: Path) -> list[dict[str, str]]:
@@ -58,25 +53,10 @@ def _checked(row: Any, where: str) -> dict[str, str]:
             row[key].encode()
         except UnicodeEncodeError as error:
             raise ValueError(f'{where}: "{key}" is not valid Unicode: {error}') from None
-    _check_output(row["output"], where)
+    try:
+        if row["output"].lstrip().startswith("{"):
+            raise ValueError("the output must be <think> with <tool_call> and/or <response>")
+        parse_ground_truth(row["output"])
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
     return {key: row[key] for key in _KEYS}
-
-
-def _check_output(output: str, where: str) -> None:
-    parts = _OUTPUT.fullmatch(output)
-    if parts is None or (parts["calls"] is None and parts["response"] is None):
-        raise ValueError(f"{where}: the output is not <think> with <tool_call> and/or <response>")
-    if parts["calls"] is None:
-        return
-    lines = [line for line in parts["calls"].split("\n") if line.strip()]
-    if not lines:
-        raise ValueError(f"{where}: <tool_call> holds no call")
-    for line in lines:
-        try:
-            call = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{where}: a call is not a line of JSON: {error}") from None
-        match call:
-            case {"name": str(), "parameters": dict()}:
-                continue
-        raise ValueError(f'{where}: a call needs a "name" and a "parameters" object')

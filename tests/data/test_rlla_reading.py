@@ -13,10 +13,11 @@ RLLA = Path(__file__).resolve().parents[3] / "shared" / "data" / "rlla"
 needs_rlla = pytest.mark.skipif(not RLLA.is_dir(), reason="shared/data/rlla is not there")
 
 CALL = '{"name": "f", "parameters": {"x": 1}}'
+CALL_OF = f"<tool_call>\n{CALL}\n</tool_call>"
 ROW = {
     "instruction": "Tools",
     "input": "<user> Hi </user>",
-    "output": f"<think> t </think>\n<tool_call>\n{CALL}\n</tool_call>",
+    "output": f"<think> t </think>\n{CALL_OF}",
 }
 
 
@@ -70,22 +71,27 @@ BAD_ROWS = [
     ("missing key", {"instruction": "", "output": ""}, '"input" is missing'),
     ("number", {**ROW, "instruction": 5}, '"instruction" is missing or not a text'),
     ("half a surrogate pair", {**ROW, "input": "\ud800"}, '"input" is not valid Unicode'),
-    ("thought alone", {**ROW, "output": "<think> t </think>"}, "the output is not"),
-    ("bare text", {**ROW, "output": "Hello"}, "the output is not"),
-    ("unclosed", {**ROW, "output": f"<tool_call>\n{CALL}"}, "the output is not"),
-    ("no call", {**ROW, "output": "<tool_call>\n</tool_call>"}, "holds no call"),
-    ("broken call", {**ROW, "output": "<tool_call>\n{\n</tool_call>"}, "not a line of JSON"),
-    (
-        "arguments instead of parameters",
-        {**ROW, "output": '<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call>'},
-        'needs a "name" and a "parameters" object',
+    *(
+        (name, {**ROW, "output": output}, message)
+        for name, output, message in [
+            ("thought alone", "<think> t </think>", "needs <tool_call>, <response>"),
+            ("bare text", "Hello", "needs <tool_call>, <response>"),
+            ("the JSON notation", '{"format": "toolrl", "expect": "no_call", "calls": []}', "must"),
+            ("unclosed", f"<tool_call>\n{CALL}", "not closed or not JSON"),
+            ("no call", "<tool_call>\n</tool_call>", "not closed or not JSON"),
+            ("broken call", "<tool_call>\n{\n</tool_call>", "not closed or not JSON"),
+            ("not an object", CALL_OF.replace("1}", "[]").replace('{"x": ', ""), "not JSON calls"),
+            ("name not a text", '<tool_call>\n{"name": 1}\n</tool_call>', "not JSON calls"),
+            ("no number", CALL_OF.replace("1}", "NaN}"), "not JSON calls"),
+            ("nested", CALL_OF.replace("1}", f"{'[' * 150}{']' * 150}}}"), "nested more than 100"),
+            (
+                "two thoughts' ends",
+                f"<think> a </think> b </think>\n{CALL_OF}",
+                "needs <tool_call>",
+            ),
+            ("two responses", "<response>a</response> b </response>", "needs <tool_call>"),
+        ]
     ),
-    (
-        "parameters not an object",
-        {**ROW, "output": '<tool_call>\n{"name": "f", "parameters": []}\n</tool_call>'},
-        'needs a "name" and a "parameters" object',
-    ),
-    ("name not a text", {**ROW, "output": '<tool_call>\n{"name": 1}\n</tool_call>'}, "needs a"),
 ]
 
 
