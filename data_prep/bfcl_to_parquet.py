@@ -24,6 +24,7 @@ from rest_verl.data import (
     BfclRow,
     BfclSource,
     PromptStyle,
+    can_be_right,
     validation_keys,
     verl_row,
 )
@@ -86,13 +87,20 @@ def main(
             }
         held_out = validation_keys((row.question_key for row in rows), val_fraction, seed)
         splits: dict[str, list[dict]] = {"train": [], "validation": []}
+        of_model: dict[str, Any] = {}
+        if asks:
+            of_model["syntax"] = asks.syntax or "toolrl"
+            never_right = {
+                row.id
+                for row in rows
+                if asks.syntax and isinstance(row, BfclRow) and not can_be_right(row, asks.syntax)
+            }
+            of_model["never_right"] = sorted(never_right)
+            rows = [row for row in rows if row.id not in never_right]
         for index, row in enumerate(tqdm(rows, "build", unit="row", disable=None)):
             split = "validation" if row.question_key in held_out else "train"
             build = multi_turn_row if isinstance(row, MultiTurnRow) else verl_row
             splits[split].append(build(row, prompt_style, index=index, split=split))
-        of_model: dict[str, Any] = {}
-        if asks:
-            of_model["syntax"] = asks.syntax or "toolrl"
         if asks and max_prompt_length is not None:
             too_long = leave_out_long(splits, asks.tokenizer, max_prompt_length)
             of_model |= {"max_prompt_length": max_prompt_length, "too_long": too_long}
@@ -129,6 +137,8 @@ def main(
         typer.echo(f"left out: {reason}")
     for row_id, names in not_offered.items():
         typer.echo(f"{row_id}: its answer calls {', '.join(names)}, not offered at that point")
+    for row_id in of_model.get("never_right", []):
+        typer.echo(f"left out: {row_id}: its own answer is wrong by its tools' types")
     for row_id, length in of_model.get("too_long", {}).items():
         typer.echo(f"left out: {row_id}: {length} tokens in its prompt")
     written = sum(map(len, splits.values()))

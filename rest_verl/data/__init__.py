@@ -10,6 +10,7 @@ from rest_verl.data.conversations import environment_row
 from rest_verl.data.dialogues import Dialogue, Message
 from rest_verl.data.prompts import (
     build_prompt,
+    can_be_right,
     ground_truth,
     openai_tools,
     reference_answer,
@@ -31,6 +32,7 @@ __all__ = [
     "PromptStyle",
     "Step",
     "build_prompt",
+    "can_be_right",
     "describe_tools",
     "environment_row",
     "ground_truth",

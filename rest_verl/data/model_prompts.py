@@ -6,15 +6,26 @@ from typing import Any
 
 
 def prompt_length(row: Mapping[str, Any], tokenizer: Any) -> int:
-    """Tokens of a row's prompt as the model's chat template writes it."""
+    """Tokens of a row's prompt as the model's chat template writes it.
+
+    Raises:
+        ValueError: the template refuses it; names the row.
+    """
     tools = row["extra_info"].get("tools")
-    ids = tokenizer.apply_chat_template(
-        row["prompt"],
-        tools=json.loads(tools) if tools else None,
-        add_generation_prompt=True,
-        tokenize=True,
-        return_dict=False,
-    )
+    try:
+        ids = tokenizer.apply_chat_template(
+            row["prompt"],
+            tools=json.loads(tools) if tools else None,
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=False,
+        )
+    except Exception as error:  # a template raises what it likes
+        raise ValueError(
+            f"{row['extra_info']['id']}: the model's chat template cannot show its prompt: "
+            f"{type(error).__name__}: {error}; take another --prompt-style, or leave out "
+            "--max-prompt-length"
+        ) from error
     return len(ids)
 
 

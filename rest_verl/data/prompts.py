@@ -14,6 +14,7 @@ from rest_verl.data.bfcl import BfclRow
 from rest_verl.prompts.styles import PromptStyle, asked_syntax, check_style
 from rest_verl.prompts.system import system_message
 from rest_verl.prompts.tools import tools_as_given, tools_from_docs
+from rest_verl.rewards import tool_call_reward
 from rest_verl.syntax import Syntax, ToolCall
 
 RECORDS_HEAD = "**Dialogue Records History**"
@@ -74,6 +75,24 @@ def reference_answer(
     ]
     text = "" if calls else NO_CALL_RESPONSE
     return write_answer(calls, text, style, think=think, syntax=syntax)
+
+
+def can_be_right(row: BfclRow, syntax: Syntax | str) -> bool:
+    """Whether the reward takes the row's own answer, in a model's own syntax, as right.
+
+    Not so for a few rows in syntaxes whose arguments are read by the schema's types: their
+    functions declare texts, their answers are of another type.
+    """
+    if row.expect != "calls":
+        return True
+    result = tool_call_reward(
+        reference_answer(row, "chat_template", "", syntax=syntax),
+        ground_truth(row, "chat_template"),
+        syntax=syntax,
+        think_is_open=False,
+        tools=openai_tools(row),
+    )
+    return result.exact_match
 
 
 def openai_tools(row: BfclRow) -> list[dict[str, Any]]:

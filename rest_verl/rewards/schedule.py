@@ -41,8 +41,9 @@ class RewardConfig:
     counts by the run's clock instead unless it is set there."""
 
     def __post_init__(self) -> None:
-        if not all(map(math.isfinite, self.fixed_scale)):
-            raise ValueError(f"the bounds must be finite numbers, got {self.fixed_scale}")
+        for name, bound in self.fixed_scale._asdict().items():
+            if type(bound) not in (int, float) or not math.isfinite(bound):
+                raise ValueError(f"{name} must be a finite number, got {bound!r}")
         if not self.format_min < self.format_max:
             raise ValueError(
                 f"need format_min < format_max, got {self.format_min}, {self.format_max}"
@@ -62,12 +63,10 @@ class RewardConfig:
     @classmethod
     def preset(cls, name: str) -> RewardConfig:
         """``toolrl``: ToolRL's fixed scale. ``toolrl_scheduled``: the same with ``dynamic``."""
-        try:
+        if isinstance(name, str) and name in _PRESETS:
             return _PRESETS[name]
-        except KeyError:
-            hint = did_you_mean(name, _PRESETS)
-            known = ", ".join(_PRESETS)
-            raise ValueError(f"unknown reward preset {name!r}; {hint}known: {known}") from None
+        hint = did_you_mean(str(name), _PRESETS)
+        raise ValueError(f"unknown reward preset {name!r}; {hint}known: {', '.join(_PRESETS)}")
 
     @classmethod
     def of(cls, config: RewardConfig | str) -> RewardConfig:
@@ -108,7 +107,7 @@ class RewardConfig:
         """
         if step is None:
             return self.fixed_scale
-        if step < 0:
+        if not step >= 0:
             raise ValueError(f"step must not be negative, got {step}")
         if self.schedule == "none":
             return self.fixed_scale

@@ -294,6 +294,14 @@ READ = {
     ),
     "sharegpt, tools in the system text": (turns(*SHAREGPT, system=SYSTEM), OSLO),
     "sharegpt, tools in a system turn": (turns(("system", SYSTEM), *SHAREGPT), OSLO),
+    "sharegpt, a list of people in the system text": (
+        turns(
+            ("human", "Rain in Oslo?"),
+            ("gpt", "Yes."),
+            system='Users: [{"name": "Bob"}]. Be kind.',
+        ),
+        NO_TOOLS.replace("user:", 'system: Users: [{"name": "Bob"}]. Be kind.\nuser:'),
+    ),
     "sharegpt, several calls": (
         turns(
             SHAREGPT[0],
@@ -380,6 +388,16 @@ READ = {
     "hermes, thought, text and a call with an id": (
         hermes(f'<think>\nAsk.\n</think>\nLet me look.\n{BLOCK[:-14]}, "id": 7}}\n</tool_call>'),
         THINKING.replace("> get", "> Let me look. get"),
+    ),
+    "hermes, an empty response": (
+        turns(
+            ("system", HERMES_SYSTEM.replace("{}", json.dumps([WEATHER]))),
+            ("human", "Rain in Oslo?"),
+            ("gpt", BLOCK),
+            ("tool", ""),
+            ("gpt", "Yes."),
+        ),
+        OSLO.replace("tool: rain", "tool: "),
     ),
     "hermes, several responses in a turn": (
         turns(

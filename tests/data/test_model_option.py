@@ -1,5 +1,6 @@
 """`--model` of the data scripts: answers in the model's syntax, prompts as long as it sees them."""
 
+import importlib.util
 import json
 import runpy
 from pathlib import Path
@@ -12,6 +13,9 @@ from call_templates import TEMPLATES
 from docs_pages import ROOT
 from toy_tokenizers import byte_level
 
+needs_bfcl = pytest.mark.skipif(
+    importlib.util.find_spec("bfcl_eval") is None, reason="the package bfcl-eval is not installed"
+)
 CHAT = {
     "messages": [
         {"role": "user", "content": "Weather in Oslo for 2 days?"},
@@ -104,3 +108,26 @@ def test_refused_before_anything_is_written(
     assert run(folder, **options) == 1
     assert reason in capsys.readouterr().err
     assert not (folder / "out").exists()
+
+
+def test_a_template_that_refuses_a_row_is_named_with_it(folder: Path, capsys) -> None:
+    tokenizer = byte_level()
+    tokenizer.chat_template = "{{ raise_exception('no system here') }}"
+    tokenizer.save_pretrained(folder / "plain")
+    assert run(folder, "toolrl", model=folder / "plain", max_prompt_length=500) == 1
+    said = capsys.readouterr().err
+    assert "the model's chat template cannot show its prompt: TemplateError: no system here" in said
+    assert not (folder / "out").exists()
+
+
+@needs_bfcl
+def test_rows_that_their_tools_types_make_impossible_are_left_out(folder: Path) -> None:
+    script = runpy.run_path(str(ROOT / "data_prep" / "bfcl_to_parquet.py"))["main"]
+    options = {"categories": ["live_multiple"], "prompt_style": "chat_template", "val_fraction": 0}
+    script(folder / "out", model=folder / "model", **options)
+    never_right = json.loads((folder / "out/manifest.json").read_text())["never_right"]
+    numbers = "1038-265-0 1041-268-0 552-153-1 595-158-1 596-158-2 731-167-2 733-167-4 735-167-6"
+    assert never_right == [f"live_multiple_{number}" for number in numbers.split()]
+    rows = pq.read_table(folder / "out/train.parquet").to_pylist()
+    assert len(rows) == 1053 - 8
+    assert not {row["extra_info"]["id"] for row in rows} & set(never_right)

@@ -51,6 +51,9 @@ def test_schedule_is_monotone(one: int, other: int) -> None:
         ({"correctness_min": 0.0, "correctness_max": 0.0}, "not both 0"),
         ({"format_max": float("nan")}, "finite"),
         ({"correctness_max": float("inf")}, "finite"),
+        ({"format_max": "high"}, "format_max must be a finite number, got 'high'"),
+        ({"correctness_min": None}, "correctness_min must be a finite number, got None"),
+        ({"correctness_max": True}, "correctness_max must be a finite number, got True"),
         ({"schedule": "linear"}, "schedule must be one of"),
         ({"schedule": "dynamic", "correctness_max": 1.0}, "leave them at the defaults"),
         ({"horizon": 0}, "horizon"),
@@ -67,6 +70,12 @@ def test_unknown_preset_lists_the_known() -> None:
         ValueError, match=r"'toolr'; did you mean toolrl\? known: toolrl, toolrl_scheduled"
     ):
         RewardConfig.preset("toolr")
+
+
+@pytest.mark.parametrize("preset", [None, ["toolrl"], 3])
+def test_a_preset_that_is_no_name(preset: object) -> None:
+    with pytest.raises(ValueError, match="unknown reward preset"):
+        RewardConfig.from_options({"preset": preset})
 
 
 def test_a_name_stands_for_its_preset() -> None:

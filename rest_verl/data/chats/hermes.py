@@ -55,10 +55,10 @@ def read_hermes(record: Mapping[str, Any]) -> Chat:
             messages.append(_assistant(place, text))
         elif speaker == "tool":
             num_calls = len(messages[-1].calls) if messages else 0
-            if _RESPONSE.sub("", text):
+            blocks = _RESPONSE.findall(text)
+            if not blocks or _RESPONSE.sub("", text):
                 messages += observations(place, text, num_calls)
             else:
-                blocks = _RESPONSE.findall(text)
                 messages += [RecordedMessage(place=place, role="tool", text=b) for b in blocks]
         else:
             raise Refused(

@@ -10,6 +10,9 @@ from rest_verl.data.chats.openai import refuse_weightless
 from rest_verl.data.refusals import Refused, shortened
 from rest_verl.files.json_lines import load_json
 
+_OF_TOOLS = ("description", "parameters", "input_schema")
+"""Beside its name, a tool has one of these."""
+
 
 def turns_of(record: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """(place, who speaks, what they say) of each turn, the record's "system" text first.
@@ -58,7 +61,7 @@ def _listed(text: str) -> list[Any] | None:
 
 
 def tools_in_text(text: str) -> list[Any] | None:
-    """The first JSON list of objects with a name (or of wrapped functions) in a text."""
+    """The first JSON list of tools in a text: named and described, or wrapped functions."""
     decoder = json.JSONDecoder()
     position = text.find("[")
     while position >= 0:
@@ -73,4 +76,6 @@ def tools_in_text(text: str) -> list[Any] | None:
 
 
 def _looks_like_a_tool(value: Any) -> bool:
-    return isinstance(value, dict) and ("function" in value or "name" in value)
+    return isinstance(value, dict) and (
+        "function" in value or ("name" in value and any(key in value for key in _OF_TOOLS))
+    )
