@@ -48,6 +48,8 @@ def rest_advantage(
         ValueError: `index` does not have one entry a response.
     """
     reward_B = rewards.sum(dim=-1) if rewards.ndim == 2 else rewards
+    if not reward_B.is_floating_point():
+        reward_B = reward_B.float()
     groups = _groups(index, len(reward_B))
     mean_B, std_B = torch.zeros_like(reward_B), torch.ones_like(reward_B)
     for rows in groups:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from rest_verl.algorithm.config import ReSTConfig
-from rest_verl.algorithm.weighting import PerRow, token_weights
+from rest_verl.algorithm.weighting import EntropyMemory, PerRow, token_weights
 
 # Shape letters: B responses, T response tokens.
 
@@ -34,6 +34,8 @@ def rest_policy_loss(
     progress: PerRow | None = None,
     step: PerRow | None = None,
     config: ReSTConfig | str = "paper",
+    memory: EntropyMemory | None = None,
+    turns: Tensor | np.ndarray | None = None,
     clip_ratio_low: float = 0.2,
     clip_ratio_high: float = 0.2,
     clip_ratio_c: float = 3.0,
@@ -48,7 +50,7 @@ def rest_policy_loss(
         response_mask: 1 or True where the policy sampled the token, (B, T).
         weights: Token weights, (B, T); or else `regions`.
         regions: `Region` of each token, (B, T); labels of masked tokens are not read.
-        entropy, progress, step, config: As for `token_weights`.
+        entropy, progress, step, config, memory, turns: As for `token_weights`.
         clip_ratio_low: The ratio is clipped below at 1 - this.
         clip_ratio_high: The ratio is clipped above at 1 + this.
         clip_ratio_c: Dual clip: bound of ratio times |advantage| where the advantage is negative,
@@ -77,6 +79,8 @@ def rest_policy_loss(
             progress,
             config=config,
             step=step,
+            memory=memory,
+            turns=turns,
         )
 
     log_ratio = torch.clamp(log_prob - old_log_prob, min=-_MAX_LOG_RATIO, max=_MAX_LOG_RATIO)

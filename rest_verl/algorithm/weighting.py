@@ -142,6 +142,8 @@ def _base_weights(
     entropy_BR: Tensor | None, count_BR: Tensor, config: ReSTConfig, memory: EntropyMemory | None
 ) -> Tensor:
     """What the curriculum starts from, (B, R), or (1, R) where all rows share it."""
+    set_by_name = {region: getattr(config, f"gamma_{region.name.lower()}") for region in Region}
+    gammas = {region: gamma for region, gamma in set_by_name.items() if gamma is not None}
     base_BR = count_BR.new_ones(1, NUM_REGIONS)
     if entropy_BR is not None and config.needs_entropy:
         per_row = config.scope == "sequence"
@@ -152,11 +154,12 @@ def _base_weights(
         if config.entropy_ema:
             assert memory is not None
             mean_BR = memory.update(mean_BR[0], tokens_BR[0])[None]
-        base_BR = base_weights(mean_BR, tokens_BR, config)
-    for region in Region:
-        gamma = getattr(config, f"gamma_{region.name.lower()}")
-        if gamma is not None:
-            base_BR[:, region] = gamma
+        scaled_BR = tokens_BR.clone()
+        if config.scale == "calibrated":
+            scaled_BR[:, list(gammas)] = 0  # what is set is no part of the equation
+        base_BR = base_weights(mean_BR, scaled_BR, config)
+    for region, gamma in gammas.items():
+        base_BR[:, region] = gamma
     return base_BR
 
 

@@ -53,6 +53,11 @@ def test_token_level_rewards_are_summed_and_left_alone():
     assert torch.equal(rewards, before)
 
 
+def test_whole_numbers_are_rewards_as_well():
+    whole = rest_advantage(REWARDS.long(), MASK, INDEX)[0]
+    assert torch.equal(whole, rest_advantage(REWARDS, MASK, INDEX)[0])
+
+
 def test_refused():
     with pytest.raises(ValueError, match=r"each of the 4 responses, as .*got"):
         rest_advantage(REWARDS, MASK, INDEX[:3])

@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from loss_batches import loss_and_gradient, random_batch
 
 from rest_verl.algorithm.loss import rest_policy_loss
-from rest_verl.algorithm.weighting import ReSTConfig, token_weights
+from rest_verl.algorithm.weighting import EntropyMemory, ReSTConfig, token_weights
 
 
 def test_by_hand():
@@ -121,6 +122,17 @@ def test_regions_and_made_weights_agree():
     paper, _ = token_weights(regions, entropy, 0.5, config=ReSTConfig.preset("paper"))
     passed = rest_policy_loss(log_prob, old_log_prob, advantages, mask, weights=paper)
     assert torch.equal(default[0], passed[0])
+    # what these two options need besides goes through
+    turns = torch.arange(regions.shape[1]).expand_as(regions) // 2
+    config = replace(ReSTConfig(), entropy_ema=0.9, weights_per="turn")
+    memories = [EntropyMemory(share=0.9), EntropyMemory(share=0.9)]
+    given = {"entropy": entropy, "progress": 0.5, "config": config, "turns": turns}
+    made = rest_policy_loss(
+        log_prob, old_log_prob, advantages, mask, regions=regions, memory=memories[0], **given
+    )
+    weights, _ = token_weights(regions, memory=memories[1], **given)
+    passed = rest_policy_loss(log_prob, old_log_prob, advantages, mask, weights=weights)
+    assert torch.equal(made[0], passed[0])
 
 
 def test_batch_without_tokens_has_loss_zero():

@@ -105,6 +105,17 @@ def test_what_calibrated_cannot_keep_above():
     assert end == pytest.approx([0.930, 0.880, 1.116, 0.953], abs=5e-4)
 
 
+def test_what_is_set_does_not_flatten_the_others():
+    # without its thoughts, a batch is weighed as if they were not there
+    regions = torch.tensor([[F] * 20 + [N] * 5 + [A] * 30 + [K] * 100])
+    entropy = torch.tensor([0.05, 0.3, 0.5, 0.9, 0.0])[regions]
+    config = replace(CALIBRATED, gamma_think=0.0)
+    set_to_0, _ = token_weights(regions, entropy, 0.0, config=config)
+    masked = regions.masked_fill(regions == K, -1)
+    assert torch.equal(set_to_0, token_weights(masked, entropy, 0.0, config=CALIBRATED)[0])
+    assert set_to_0[0, [0, 20, 25]].tolist() == pytest.approx([1.2, 1.2, 5 / 6])
+
+
 # ---- weights without a bound -------------------------------------------------------------------
 
 TEXT_AND_END = [X] * (T - 1) + [F]  # an answer of text; the end-of-turn token is FORMAT

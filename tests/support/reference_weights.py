@@ -62,7 +62,12 @@ def _base_weights(regions, entropies, config) -> list[list[float]]:
         for cell, tokens in members.items()
     }
     count = {cell: len(tokens) for cell, tokens in members.items()}
-    weight = _bounded(_by_rule(entropy, count, config), count, config)
+    scaled = dict(count)
+    if config.scale == "calibrated" and config.scope != "token":
+        for cell, ((row, token), *_) in members.items():
+            if getattr(config, GAMMAS[regions[row][token]]) is not None:
+                scaled[cell] = 0
+    weight = _bounded(_by_rule(entropy, count, config), scaled, config)
     base = [[0.0] * len(labels) for labels in regions]
     for row, token in places:
         gamma = getattr(config, GAMMAS[regions[row][token]])
