@@ -31,6 +31,7 @@ BYPASS = "algorithm.rollout_correction.bypass_mode"
 
 SETTINGS_READ = (
     "algorithm.rest.",
+    "algorithm.rest=",
     "algorithm.adv_estimator=",
     "algorithm.use_kl_in_reward=",
     "algorithm.use_pf_ppo=",
@@ -130,9 +131,19 @@ def check_config(config: Any) -> ReSTConfig:
         tool_environment_options(config)
         if _get(config, "reward.reward_manager.name") == "rest":
             reward_config_from(config)
-        return ReSTConfig.from_options(dict(_get(config, "algorithm.rest", {})))
+        return ReSTConfig.from_options(dict(_options(config)))
     except ValueError as error:
         raise ReSTConfigError(str(error)) from error
+
+
+def _options(config: Any) -> Mapping[str, Any]:
+    """`algorithm.rest`, empty where it is not set."""
+    options = _get(config, "algorithm.rest", {})
+    if not isinstance(options, Mapping):
+        raise ReSTConfigError(
+            f"algorithm.rest={options}: a preset is a configuration group. Use +rest={options}"
+        )
+    return options
 
 
 def _check_trainer(config: Any) -> None:
@@ -246,13 +257,14 @@ def check_arguments(arguments: list[str]) -> None:
     Raises:
         ReSTConfigError: As `check_config`, or `algorithm.rest.preset` among the arguments.
     """
-    given = [argument.lstrip("+") for argument in arguments]
+    # What an argument refers to is known once all are composed; the callback looks then.
+    given = [argument.lstrip("+") for argument in arguments if "${" not in argument]
     try:
         read = [text for text in given if text.startswith(SETTINGS_READ + ADDED_SETTINGS_READ)]
         settings = OmegaConf.from_dotlist(read)
     except YAMLError:
         return  # no value at all; Hydra says so next, and where
-    options = _get(settings, "algorithm.rest", {})
+    options = _options(settings)
     try:
         refuse_unknown_options(options)
     except ValueError as error:

@@ -62,7 +62,7 @@ def _check_gdpo(get: Get) -> None:
             f"{ESTIMATOR}=gdpo normalises the reward's parts one by one and needs a list of their "
             f"names{given}. Set +{KEYS}=[{example}]"
         )
-    if weights is not None and (isinstance(weights, str) or len(weights) != len(keys)):
+    if weights is not None and not (isinstance(weights, Sequence) and len(weights) == len(keys)):
         raise ValueError(
             f"{WEIGHTS}={weights}: gdpo takes one weight for each of {KEYS}={keys}. "
             f"Give {len(keys)}, or leave {WEIGHTS} out"

@@ -5,6 +5,10 @@ hence SystemExit.
 """
 
 import copy
+import os
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from hydra.experimental.callback import Callback
@@ -15,7 +19,7 @@ from rest_verl.integration.overrides import refuse_near_misses
 from rest_verl.integration.provenance import USERS_OWN, settle_users_own
 from rest_verl.integration.run_checks import AT_START, examine
 from rest_verl.integration.run_record import bring_files
-from rest_verl.integration.verl_checks import verls_own
+from rest_verl.integration.verl_checks import reason, verls_own
 
 
 class CheckConfig(Callback):
@@ -24,20 +28,30 @@ class CheckConfig(Callback):
     def on_run_start(self, config: DictConfig, config_name: str | None = None, **_: Any) -> None:
         """Before Hydra copies the configuration for the job."""
         lines = _settled(config, str(config_name))
-        lines += bring_files(config, str(config_name), _overrides(config))
+        with _stops_the_run():
+            lines += bring_files(config, str(config_name), _overrides(config))
         print("\n".join(lines), flush=True)
 
     def on_job_start(self, config: DictConfig, **_: Any) -> None:
         """One message and exit code 1 where the dry run would refuse the command."""
         if OmegaConf.select(config, "hydra.mode") == RunMode.MULTIRUN:
             _refuse_unsettled(config)
-        try:
+        with _stops_the_run():
             refuse_near_misses(config.hydra.overrides.task, verls_own())
             found = examine(config, AT_START)
-        except ValueError as error:
-            raise SystemExit(f"rest_verl: {error}") from None
         for warning in found.warnings:
             print(f"[rest] warning: {warning}", flush=True)
+
+
+@contextmanager
+def _stops_the_run() -> Iterator[None]:
+    """Whatever is raised within ends the program: unchecked, no run is to start."""
+    try:
+        yield
+    except Exception as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            traceback.print_exc()
+        raise SystemExit(f"rest_verl: {reason(error)}") from error
 
 
 def _overrides(config: DictConfig) -> list[str]:

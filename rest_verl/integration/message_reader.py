@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def generation_end_ids(model: Any) -> list[int]:
     from transformers import GenerationConfig
 
     try:
-        end = GenerationConfig.from_pretrained(str(model)).eos_token_id
+        end = GenerationConfig.from_pretrained(str(Path(str(model)).expanduser())).eos_token_id
     except Exception:  # no such file, or no network to look for it
         return []
     return [] if end is None else [end] if isinstance(end, int) else list(end)

@@ -27,7 +27,10 @@ def describe_syntax(config: Any) -> str:
         ValueError: no such syntax, or rows leave it to a model whose template does not tell.
     """
     model = OmegaConf.select(config, MODEL)
-    asked = asked_in_files(_files(OmegaConf.select(config, "data.train_files")))
+    files = _files(OmegaConf.select(config, "data.train_files"))
+    if OmegaConf.select(config, "reward.reward_manager.name") == "rest":  # reads all of them
+        files += _files(OmegaConf.select(config, "data.val_files"))
+    asked = asked_in_files(files)
     if asked is None or not model:
         return ""
     tokenizer = None

@@ -21,11 +21,12 @@ What the trainer remembers, the clock and the averages of region entropies, is i
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import transfer_queue as tq
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1.trainer_base import register_trainer
@@ -76,6 +77,9 @@ class ReSTMixin(EstimatorInputs):
         self.rest_config = check_config(config)
         print("\n".join(in_force(config, self.rest_config, self.trainer_name)), flush=True)
         with open_dict(config):
+            # All of them, for what reads the configuration later: they may have come without +rest.
+            preset = OmegaConf.select(config, "algorithm.rest.preset") or "paper"
+            config.algorithm.rest = {"preset": preset, **asdict(self.rest_config)}
             config.trainer.v1.trainer_mode = self.parent_mode
         super().__init__(config)
 
@@ -103,7 +107,10 @@ class ReSTMixin(EstimatorInputs):
         tokenizer = self.tokenizer  # type: ignore[attr-defined]
         syntaxes = RunSyntaxes.of_run(config, tokenizer)
         asked = asked_syntaxes(self.train_dataset)  # type: ignore[attr-defined]
-        print(syntaxes.describe(asked or {""}), flush=True)
+        read = asked or {""}
+        if config.reward.reward_manager.name == "rest":  # reads the validation's as well
+            read = read | (asked_syntaxes(self.val_dataset) or set())  # type: ignore[attr-defined]
+        print(syntaxes.describe(read), flush=True)
         end_ids = generation_end_ids(config.actor_rollout_ref.model.path)
         self.labeler = RowLabeler(tokenizer, syntaxes, end_ids=end_ids, asked=asked)
         self.labels = BackgroundLabels()

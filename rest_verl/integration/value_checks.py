@@ -83,8 +83,9 @@ GROUP_ESTIMATORS = (
 
 def possible_values(config: DictConfig) -> str | None:
     """Counts that count something, shares between 0 and 1, nothing negative that must not be."""
-    for path, value in _numbers(config, COUNTS):
-        if type(value) is not int or value < 1:
+    for path in COUNTS:
+        value = OmegaConf.select(config, path)
+        if value is not None and (type(value) is not int or value < 1):
             return f"{path}={value}: must be a whole number above 0"
     for path, value in _numbers(config, SHARES):
         if not 0 < value <= 1:
@@ -102,6 +103,8 @@ def groups_that_teach(config: DictConfig) -> str | None:
     temperature, top_k = f"{ROLLOUT}.temperature", f"{ROLLOUT}.top_k"
     same = "all answers to a prompt are then the same, and none can be better than another"
     value = OmegaConf.select(config, temperature)
+    if not isinstance(value, int | float):
+        return f"{temperature}={value}: must be a number. Set {temperature}=1.0"
     if value <= 0:
         return f"{temperature}={value}: {same}. Set {temperature}=1.0"
     if OmegaConf.select(config, top_k) == 1:

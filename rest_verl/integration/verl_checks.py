@@ -167,7 +167,11 @@ def _check_sizes(config: DictConfig) -> None:
     actor, rollout = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout
     gpus = config.trainer.nnodes * config.trainer.n_gpus_per_node
     replica = rollout.tensor_model_parallel_size * rollout.data_parallel_size
-    for name, pool in (("trainer", gpus), ("rollout", rollout.nnodes * rollout.n_gpus_per_node)):
+    pools = {"trainer": gpus, "rollout": rollout.nnodes * rollout.n_gpus_per_node}
+    is_separate = config.trainer.v1.trainer_mode in ("separate_async", "rest_separate_async")
+    if is_separate and not config.actor_rollout_ref.hybrid_engine:
+        del pools["trainer"]  # it holds no engine
+    for name, pool in pools.items():
         if pool % replica:
             raise ValueError(
                 f"the {name}'s {pool} GPUs do not divide into rollout engines of {replica} "

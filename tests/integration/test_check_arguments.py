@@ -46,6 +46,8 @@ REFUSED_ARGUMENTS = [
     ),
     (["+rest=paper", "algorithm.rest.zzz=1"], "algorithm.rest.zzz", "known: preset, scope"),
     (["+rest=paper", "algorithm.rest.preset=static"], "algorithm.rest.preset", "+rest=static"),
+    (["+algorithm.rest=paper"], "algorithm.rest=paper: a preset is", "Use +rest=paper"),
+    (["+algorithm.rest={preset: static, w_max: 2}"], "algorithm.rest.preset", "+rest=static"),
 ]
 
 
@@ -78,6 +80,11 @@ def test_refused_arguments(arguments, name, mend):
         ["--config-name", "mine", "algorithm.adv_estimator=rest"],
         ["--config-path=/mine", "algorithm.adv_estimator=rest"],
         ["-cn", "mine", "algorithm.adv_estimator=rest"],
+        [
+            "trainer.v1.trainer_mode=rest_sync",
+            "+algorithm.rest.horizon=${trainer.total_training_steps}",
+            "distillation.enabled=${mine}",
+        ],
         # Hydra's to refuse or to read
         ["+data.x=[1,", "~algorithm.rest.w_max", "data.y={a:b,c:${d}}", "=", "nonsense"],
     ],

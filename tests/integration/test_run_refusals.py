@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 from search_path_plugin import plugin
 
 from recipes.tiny_cpu.model import CHAT_TEMPLATE, new_model, train_tokenizer
-from rest_verl.integration import dry_run
+from rest_verl.integration import dry_run, hydra_callback
 from rest_verl.integration.hydra_callback import CheckConfig
 
 pytest.importorskip("verl", reason="verl is not installed")
@@ -210,6 +210,26 @@ REFUSED = {
         ["algorithm.rollout_correction.bypass_mode=True"],
         ["Set algorithm.rollout_correction.bypass_mode=False"],
     ),
+    "a temperature of nothing": (
+        [f"{ROLLOUT}.temperature=null"],
+        [f"Set {ROLLOUT}.temperature=1.0"],
+    ),
+    "steps that are no number": (
+        ["trainer.total_training_steps=10k"],
+        ["trainer.total_training_steps=10k: must be a whole number above 0"],
+    ),
+    "a bound of the reward that is no number": (
+        ["+reward.custom_reward_function.reward_kwargs.format_max=high"],
+        ["format_max must be a finite number, got 'high'"],
+    ),
+    "one weight for two parts of the reward": (
+        [
+            "algorithm.adv_estimator=gdpo",
+            "+algorithm.gdpo_reward_keys=[format,correctness]",
+            "+algorithm.gdpo_reward_weights=1.0",
+        ],
+        ["gdpo_reward_weights=1.0: gdpo takes one weight for each of"],
+    ),
     "a value that Hydra cannot read": (
         ["trainer.experiment_name=a=b"],
         ["trainer.experiment_name=a=b: Hydra takes no", "in a shell write"],
@@ -360,3 +380,12 @@ def test_the_configuration_is_printed_where_it_is_asked_for(
     assert OmegaConf.load(file) == OmegaConf.create(document)
     assert dry_run.main([*arguments, f"--yaml={tmp_path}/no/run.yaml"]) == 1
     assert "no such folder" in capsys.readouterr().err
+
+
+def test_no_run_starts_unchecked(folder: Path, configured, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise TypeError("a fault of the check's own")
+
+    monkeypatch.setattr(hydra_callback, "examine", broken)
+    with pytest.raises(SystemExit, match="rest_verl: TypeError: a fault of the check's own"):
+        start(command(folder), configured(), monkeypatch)

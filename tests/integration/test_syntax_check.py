@@ -81,6 +81,16 @@ def test_a_template_of_the_runs_own_wins(tmp_path: Path, model: Path) -> None:
     assert "seed (chat template)" in describe_syntax(settings)
 
 
+def test_validation_is_read_by_our_reward_alone(tmp_path: Path, model: Path) -> None:
+    asked = write(tmp_path / "asked.parquet", row(syntax="toolrl"))
+    settings = config(model, asked, custom_chat_template="{{ messages }}")
+    settings.data.val_files = str(write(tmp_path / "own.parquet", row()))
+    assert "toolrl" in describe_syntax(settings)
+    settings.reward = {"reward_manager": {"name": "rest"}}
+    with pytest.raises(ValueError, match="no known syntax reads"):
+        describe_syntax(settings)
+
+
 def test_what_is_elsewhere_is_left_to_the_trainer(tmp_path: Path) -> None:
     own = write(tmp_path / "own.parquet", row())
     assert describe_syntax(config("some/hub-model", own)) == ""

@@ -1,6 +1,7 @@
 """Construction of the trainers: the configuration is checked, and verl's parents are there."""
 
 import logging
+from dataclasses import asdict
 
 import pytest
 from omegaconf import OmegaConf
@@ -22,11 +23,12 @@ def test_construction_checks_and_hands_the_parents_mode_on(monkeypatch, capsys):
         trainer_name, parent_mode = "rest_sync", "sync"
 
     monkeypatch.setattr(trainer, "require_registered", lambda: None)
-    config = OmegaConf.create({"trainer": {"v1": {"trainer_mode": "rest_sync"}}})
+    config = OmegaConf.create({"algorithm": {}, "trainer": {"v1": {"trainer_mode": "rest_sync"}}})
     OmegaConf.set_struct(config, True)
     instance = Registered(config)
     assert instance.mode == "sync"
     assert instance.rest_config == ReSTConfig()
+    assert config.algorithm.rest == {"preset": "paper", **asdict(ReSTConfig())}
     assert "[rest] trainer rest_sync, weights: preset paper" in capsys.readouterr().out
     with pytest.raises(ReSTConfigError, match=r"trainer\.use_v1=False"):
         Registered(OmegaConf.create({"trainer": {"use_v1": False}}))
