@@ -27,6 +27,8 @@ METRICS_FILES = ("metrics.jsonl", "verl_metrics.jsonl")
 VALIDATION, ROLLOUTS, CHECKPOINTS = "validation", "rollouts", "checkpoints"
 _STEP = "global_step_"
 _NEWEST = "latest_checkpointed_iteration.txt"
+_OF_MODELS = ("actor", "merged_hf", "config.json")
+"""In a checkpoint: verl's shards, what is made of them, or a model as it is."""
 _LEVELS = 2
 """Below a folder of runs: verl names them PROJECT/EXPERIMENT."""
 
@@ -60,7 +62,12 @@ class RunFolder:
             newest = int((folder / _NEWEST).read_text(encoding="utf-8"))
         except (OSError, ValueError):  # verl names a checkpoint there once it is complete
             return {}
-        steps = {path.name.removeprefix(_STEP): path for path in folder.glob(f"{_STEP}*")}
+        # Of a checkpoint that verl has removed, the folder stays with what is not the model's.
+        steps = {
+            path.name.removeprefix(_STEP): path
+            for path in folder.glob(f"{_STEP}*")
+            if any((path / part).exists() for part in _OF_MODELS)
+        }
         found = {int(step): path for step, path in steps.items() if step.isdecimal()}
         return {step: found[step] for step in sorted(found) if step <= newest}
 
@@ -87,10 +94,15 @@ class RunFolder:
         return None
 
 
+def dumped_steps(folder: Path) -> dict[int, Path]:
+    """The `<step>.jsonl` in a folder, by step."""
+    return {int(file.stem): file for file in folder.glob("*.jsonl") if file.stem.isdecimal()}
+
+
 def last_step(folder: Path) -> Path | None:
-    """The last of the `<step>.jsonl` in a folder."""
-    steps = [file for file in folder.glob("*.jsonl") if file.stem.isdecimal()]
-    return max(steps, key=lambda file: int(file.stem), default=None)
+    """The last of them."""
+    steps = dumped_steps(folder)
+    return steps[max(steps)] if steps else None
 
 
 def open_run(path: Path) -> RunFolder:
@@ -119,11 +131,18 @@ def run_of(path: Path) -> RunFolder | None:
 
 
 def find_runs(folder: Path, levels: int = _LEVELS) -> Iterator[RunFolder]:
-    """The runs below a folder, by name; what lies within a run is none."""
+    """The runs below a folder, by name; what lies within a run is none.
+
+    One whose `run.json` cannot be read is among them, with nothing about it.
+    """
     for path in sorted(folder.iterdir()):
         if not path.is_dir() or path.name.startswith("."):
             continue
-        about = _read_about(path / RUN_FILE)
+        try:
+            about = _read_about(path / RUN_FILE)
+        except ValueError:
+            yield RunFolder(path=path, about={})
+            continue
         if about or _has_metrics(path):
             yield RunFolder(path=path, about=about)
         elif levels > 1:

@@ -19,7 +19,7 @@ def touch(*paths: Path) -> None:
 
 def checkpoints(folder: Path, *steps: int, newest: int) -> None:
     for step in steps:
-        (folder / f"global_step_{step}").mkdir(parents=True)
+        (folder / f"global_step_{step}/actor").mkdir(parents=True)
     (folder / "latest_checkpointed_iteration.txt").write_text(str(newest))
 
 
@@ -27,7 +27,7 @@ def checkpoints(folder: Path, *steps: int, newest: int) -> None:
     ("step", "expected"),
     [
         pytest.param(0, (0, "/models/start"), id="the starting model"),
-        pytest.param(3, (6, "checkpoints/global_step_6"), id="of two as near, the later"),
+        pytest.param(4, (6, "checkpoints/global_step_6"), id="of two as near, the later"),
         pytest.param(9, (10, "checkpoints/global_step_10"), id="the nearest, not the next in a"),
         pytest.param(99, (10, "checkpoints/global_step_10"), id="none beyond the last whole one"),
     ],
@@ -35,6 +35,7 @@ def checkpoints(folder: Path, *steps: int, newest: int) -> None:
 def test_the_model_near_a_step(tmp_path: Path, step: int, expected: tuple[int, str]) -> None:
     write_about(tmp_path, ABOUT, {})
     checkpoints(tmp_path / "checkpoints", 6, 10, 12, newest=10)  # 12 is being written
+    touch(tmp_path / "checkpoints/global_step_3/data.pt")  # what verl leaves of a removed one
     found = open_run(tmp_path).model_near(step)
     assert found is not None
     assert (found[0], found[1].removeprefix(f"{tmp_path}/")) == expected
@@ -87,8 +88,10 @@ def test_runs_below_a_folder(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         write_about(folder, ABOUT, {})
     touch(tmp_path / "a/metrics.jsonl", tmp_path / "b/inner/metrics.jsonl", tmp_path / "notes.txt")
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/run.json").write_text('{"trainer')
     found = [str(run.path.relative_to(tmp_path)) for run in find_runs(tmp_path)]
-    assert found == ["a", "b", "project/c"]
+    assert found == ["a", "b", "d", "project/c"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Says where region weights stand at their bounds, from the logged entropies and shares."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -14,18 +15,22 @@ AT_BOUND_STEPS = 0.8
 """Of the last steps; less often than that, a bound is touched in passing."""
 
 
-def weights_at_bounds(records: Sequence[Record], preset: str | None = None) -> list[Remark]:
+def weights_at_bounds(
+    records: Sequence[Record], options: Mapping[str, Any] | None = None
+) -> list[Remark]:
     """Regions whose weight, before the curriculum, is w_min or w_max on most of the last steps.
 
     Logged weights are normalised by row, so this redoes the batch's scaling from the logged
     entropies and token shares (docs/method.md, section 3.2).
+
+    Args:
+        records: The run's steps.
+        options: Its `algorithm.rest`, or the preset alone; None: the preset `paper` is assumed.
     """
-    config = ReSTConfig()
-    if preset is not None:
-        try:
-            config = ReSTConfig.preset(preset)
-        except ValueError:
-            return []
+    try:
+        config = ReSTConfig.from_options(options or {})
+    except ValueError:
+        return []
     if config.scope != "batch" or not config.needs_entropy or not _has_spread(records):
         return []
     steps: list[int] = []
@@ -57,7 +62,7 @@ def weights_at_bounds(records: Sequence[Record], preset: str | None = None) -> l
     where_text = "; ".join(
         f"{', '.join(names)} at {where}" for where, names in touched.items() if names
     )
-    assumed = "" if preset else ", taking the preset paper's bounds"
+    assumed = "" if options else ", taking the preset paper's bounds"
     return [
         Remark(
             title="Weights at their bounds",

@@ -1,8 +1,8 @@
 """Differences between the groups of a report, each with its interval and p.
 
-Several runs a group: their last values, by Welch's t. One run each: the answers of their last
-validations, row by row, where both have dumped them. Without either nothing can be said: the steps
-of one run are no repetitions of it.
+Several runs a group: their last values up to the last step of the shortest, by Welch's t. One run
+each: the answers of the last validation at a step of both, row by row. Without either nothing can
+be said: the steps of one run are no repetitions of it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from scipy import stats
 from rest_verl.evaluation.comparison import p_value, points_interval
 from rest_verl.evaluation.statistics import CONFIDENCE, PairedComparison, paired_comparison
 from rest_verl.files.json_lines import read_lines
-from rest_verl.files.run_folder import VALIDATION, last_step, open_run
+from rest_verl.files.run_folder import VALIDATION, dumped_steps, open_run
 from rest_verl.viewing.report.change import ends
 from rest_verl.viewing.report.groups import Group
 from rest_verl.viewing.report.metrics import series
@@ -35,8 +35,8 @@ _MEASURES = (
     ("Exact calls, last steps", EXACT_RATE, "{:+.1f} points", 100.0),
 )
 _VERDICTS = {
-    "official": "Official verdict, last validation",
-    "exact_match": "Exact calls, last validation",
+    "official": "Official verdict, last validation of both",
+    "exact_match": "Exact calls, last validation of both",
 }
 
 
@@ -67,8 +67,9 @@ def differences(groups: Sequence[Group]) -> list[Difference]:
 
 def _between_runs(first: Group, group: Group, place: int) -> list[Difference]:
     found = []
+    step = min(first.last_shared_step, group.last_shared_step)
     for measure, names, form, scale in _MEASURES:
-        old, new = ([value * scale for value in _last(g, names)] for g in (first, group))
+        old, new = ([value * scale for value in _last(g, names, step)] for g in (first, group))
         if len(old) < len(first.runs) or len(new) < len(group.runs):
             continue
         change = fmean(new) - fmean(old)
@@ -84,18 +85,18 @@ def _between_runs(first: Group, group: Group, place: int) -> list[Difference]:
                 difference=form.format(change),
                 interval=interval,
                 p=p,
-                of=f"{len(new)} runs against {len(old)}",
+                of=f"{len(new)} runs against {len(old)}, up to step {step}",
             )
         )
     return found
 
 
-def _last(group: Group, names: Sequence[str]) -> list[float]:
-    """The last window's mean of each run that has the metric, up to where all runs came."""
+def _last(group: Group, names: Sequence[str], step: int) -> list[float]:
+    """The last window's mean of each run that has the metric, up to that step."""
     found = []
     for run in group.runs:
         pairs = zip(*series(run.records, names), strict=True)
-        shared = [pair for pair in pairs if pair[0] <= group.last_shared_step]
+        shared = [pair for pair in pairs if pair[0] <= step]
         if shared:
             first, last = ends(*zip(*shared, strict=True))
             found.append((last or first).mean)
@@ -103,7 +104,12 @@ def _last(group: Group, names: Sequence[str]) -> list[float]:
 
 
 def _between_rows(first: Group, group: Group, place: int) -> list[Difference]:
-    old, new = (_validation(g) for g in (first, group))
+    dumps = [_dumps(g) for g in (first, group)]
+    shared = dumps[0].keys() & dumps[1].keys()
+    if not shared:
+        return []
+    step = max(shared)
+    old, new = (_verdicts(found[step]) for found in dumps)
     for verdict, measure in _VERDICTS.items():
         result = _paired(old.get(verdict, {}), new.get(verdict, {}))
         if result is not None:
@@ -114,7 +120,7 @@ def _between_rows(first: Group, group: Group, place: int) -> list[Difference]:
                     difference=f"{result.difference * 100:+.1f} points",
                     interval=points_interval(result.interval),
                     p=p_value(result.p),
-                    of=f"{result.rows} rows, {result.samples} answers each",
+                    of=f"step {step}: {result.rows} rows, {result.samples} answers each",
                 )
             ]
     return []
@@ -130,12 +136,10 @@ def _paired(old: Rows, new: Rows) -> PairedComparison | None:
     return paired_comparison({row: old[row] for row in rows}, {row: new[row] for row in rows})
 
 
-def _validation(group: Group) -> dict[str, Rows]:
-    """The verdicts in a run's last validation, by their name; what is damaged is passed over."""
-    folder = group.runs[0].folder
-    dump = None if folder is None else _last_dump(folder)
+def _verdicts(dump: Path) -> dict[str, Rows]:
+    """The verdicts of a validation, by their name; what is damaged is passed over."""
     found: dict[str, defaultdict[str, list[bool]]] = {v: defaultdict(list) for v in _VERDICTS}
-    for line in [] if dump is None else read_lines(dump):
+    for line in read_lines(dump):
         try:
             answer = json.loads(line)
             row = json.dumps([answer["input"], answer["gts"]])
@@ -147,8 +151,10 @@ def _validation(group: Group) -> dict[str, Rows]:
     return dict(found)
 
 
-def _last_dump(folder: Path) -> Path | None:
+def _dumps(group: Group) -> dict[int, Path]:
+    """The answers of a run's validations by step; none where it has no folder."""
+    folder = group.runs[0].folder
     try:
-        return last_step(open_run(folder).place(VALIDATION))
+        return {} if folder is None else dumped_steps(open_run(folder).place(VALIDATION))
     except (OSError, ValueError):
-        return None
+        return {}

@@ -16,7 +16,7 @@ from rest_verl.syntax.terms import LABELS
 from rest_verl.viewing.palette import DARK, REGION_NAMES
 from rest_verl.viewing.report.change import span
 from rest_verl.viewing.report.metrics import NoStepYet, Record, series
-from rest_verl.viewing.report.page import duration, total_steps
+from rest_verl.viewing.report.page import duration
 from rest_verl.viewing.report.panels import (
     CALLS,
     CLIPPED,
@@ -91,7 +91,7 @@ def watch(path: Path, console: Console | None = None, seconds: float = REFRESH_S
 
 def is_complete(run: Run) -> bool:
     """Whether nothing more is to come: its last step is there, or its summary."""
-    total = total_steps(run.records)
+    total = run.total_steps
     return bool(run.summary) or (total is not None and run.records[-1]["step"] >= total)
 
 
@@ -136,7 +136,7 @@ def blocks(values: Sequence[float], width: int, height: int = 1) -> list[str]:
 
 def _heading(run: Run, age: float) -> Text:
     records = run.records
-    last, total = int(records[-1]["step"]), total_steps(records)
+    last, total = int(records[-1]["step"]), run.total_steps
     _, times = series(records, STEP_TIME)
     usual = median(times[-_RECENT_STEPS:]) if times else None
     text = Text(visible_text(run.name), style="bold")
@@ -156,7 +156,7 @@ def _heading(run: Run, age: float) -> Text:
 
 
 def _remarks(run: Run) -> list[Text]:
-    found = remarks(run.records, run.preset)
+    found = remarks(run.records, run.options)
     lines = [
         Text("\n▌ ", style="yellow")
         + Text(visible_text(remark.title), style="bold")

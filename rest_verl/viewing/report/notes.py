@@ -31,7 +31,7 @@ def findings(groups: Sequence[Group]) -> list[Finding]:
     for place, group in enumerate(groups):
         by_title: dict[str, list[str]] = {}
         for run in group.runs:
-            for remark in remarks(run.records, run.preset):
+            for remark in remarks(run.records, run.options):
                 by_title.setdefault(remark.title, []).append(remark.seen)
                 look_at[remark.title] = remark.look_at
         for title, seen in by_title.items():

@@ -10,7 +10,7 @@ from typing import Any
 from rest_verl.viewing.report.change import Window, ends
 from rest_verl.viewing.report.charts import Chart
 from rest_verl.viewing.report.groups import Group, Line
-from rest_verl.viewing.report.metrics import Record, series
+from rest_verl.viewing.report.metrics import series
 from rest_verl.viewing.report.panels import LENGTH, REWARD, STEP_TIME
 from rest_verl.viewing.report.sources import Run
 from rest_verl.viewing.text import visible_text
@@ -149,15 +149,9 @@ def steady(chart: Chart) -> str:
     return visible_text(f"{chart.title}: {values}")
 
 
-def total_steps(records: Sequence[Record]) -> int | None:
-    """The steps that a run is to have, from its progress; None where that is not logged."""
-    steps, progress = series(records, ("rest/progress",))
-    return round(steps[-1] / progress[-1]) if steps and progress[-1] > 0 else None
-
-
 def steps_done(run: Run) -> str:
     """How many steps it has, and of how many where it goes on."""
-    steps, total = number(run.summary.get("steps")), total_steps(run.records)
+    steps, total = number(run.summary.get("steps")), run.total_steps
     last = run.records[-1]["step"]
     if steps is None and total is not None and last < total:
         return f"{last:g} of {total} so far"

@@ -77,7 +77,6 @@ AGREEMENT = (
     "training/rollout_actor_probs_pearson_corr/fresh",  # where older samples are mixed in
     "training/rollout_actor_probs_pearson_corr",
 )
-_STALENESS = "training/off_policy/trajectory_staleness"
 STEP_TIME = ("timing_s/step", "perf/time_per_step")
 LEAST_AGREEMENT = 0.99
 

@@ -4,8 +4,9 @@ Every check compares the mean of a run's first steps with that of its last. A ch
 where it is larger than the steps' own scatter, so that a short or noisy run gives few remarks.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
+from typing import Any
 
 from rest_verl.viewing.palette import REGION_NAMES
 from rest_verl.viewing.report.bounds import weights_at_bounds
@@ -55,15 +56,16 @@ SPIKE = 10.0
 """Times the median gradient norm."""
 
 
-def remarks(records: Sequence[Record], preset: str | None = None) -> list[Remark]:
+def remarks(records: Sequence[Record], options: Mapping[str, Any] | None = None) -> list[Remark]:
     """What deserves a look in a run, most telling first; empty if nothing does.
 
     Args:
         records: The run's steps, in order.
-        preset: Its ResT preset, for the bounds of the weights; None: `paper` is assumed.
+        options: Its `algorithm.rest`, or the preset alone, for the bounds of the weights; None:
+            the preset `paper` is assumed.
     """
     found = [remark for check in CHECKS for remark in check(records)]
-    return found + tool_remarks(records) + weights_at_bounds(records, preset)
+    return found + tool_remarks(records) + weights_at_bounds(records, options)
 
 
 def reward_flat(records: Sequence[Record]) -> list[Remark]:
@@ -216,13 +218,12 @@ def reward_without_validation(records: Sequence[Record]) -> list[Remark]:
         return []
     names = {n for r in records for n in r if n.startswith("val-core/") and "/mean@" in n}
     for name in sorted(names):
-        steps, values = series(records, (name,))
-        if len(values) > 1 and values[-1] < values[0]:
+        validation = change(records, (name,))
+        if validation is not None and validation.falls:
             return [
                 Remark(
                     title="The training reward rises, validation does not",
-                    seen=f"The reward went {reward.seen}; {name} went from {values[0]:.2f} "
-                    f"(step {steps[0]}) to {values[-1]:.2f} (step {steps[-1]}).",
+                    seen=f"The reward went {reward.seen}; {name} went {validation.seen}.",
                     look_at="Overfitting to few tasks, or a reward to be had without solving them.",
                 )
             ]

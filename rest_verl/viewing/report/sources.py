@@ -9,7 +9,7 @@ from typing import Any
 
 from rest_verl.files.json_lines import read_utf8
 from rest_verl.files.run_folder import METRICS_FILES, RUN_FILE, open_run
-from rest_verl.viewing.report.metrics import NoStepYet, Record, load_metrics, merge_steps
+from rest_verl.viewing.report.metrics import NoStepYet, Record, load_metrics, merge_steps, series
 
 EVENTS = "events.out.tfevents"
 """How the names of tensorboard's event files begin."""
@@ -38,6 +38,22 @@ class Run:
         named = self.summary.get("preset", self.about.get("preset"))
         return named if isinstance(named, str) else None
 
+    @property
+    def options(self) -> Mapping[str, Any] | None:
+        """Its `algorithm.rest`, or the preset alone; None: neither is known."""
+        named = self.about.get("rest")
+        if isinstance(named, Mapping):
+            return named
+        return None if self.preset is None else {"preset": self.preset}
+
+    @property
+    def total_steps(self) -> int | None:
+        """The steps that it is to have; without `run.json` from its progress, as far as logged."""
+        if type(steps := self.about.get("steps")) is int:
+            return steps
+        at, progress = series(self.records, ("rest/progress",))
+        return round(at[-1] / progress[-1]) if at and progress[-1] > 0 else None
+
 
 def find_metrics(run: Path) -> Path:
     """The metrics file of a run, or the folder itself where it holds tensorboard's events.
@@ -51,7 +67,7 @@ def find_metrics(run: Path) -> Path:
     # Both stand there once a run is complete; one that goes on writes the second only.
     known = [run / name for name in METRICS_FILES if (run / name).is_file()]
     if known:
-        return max(known, key=lambda path: path.stat().st_mtime_ns)
+        return max(known, key=_newest_step)  # of two with the same, the first: it has all of them
     named = open_run(run).place("metrics") if (run / RUN_FILE).is_file() else run
     if named.is_file():  # verl's file logger was told to write elsewhere
         return named
@@ -62,6 +78,15 @@ def find_metrics(run: Path) -> Path:
         names = ", ".join(path.name for path in others[:5])
         raise ValueError(f"{run} holds several metrics files ({names}): name one of them")
     return others[0] if others else run / METRICS_FILES[0]
+
+
+def _newest_step(metrics: Path) -> float:
+    """The last step in a metrics file; -1 where none is to be read yet."""
+    try:
+        records, _ = load_metrics(metrics)
+    except (OSError, ValueError):
+        return -1
+    return float(records[-1]["step"])
 
 
 def read_run(path: Path | str, name: str | None = None) -> Run:

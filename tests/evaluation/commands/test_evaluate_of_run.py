@@ -29,7 +29,7 @@ RUN: dict[str, Any] = {
 def run(tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     for step in (2, 10):
-        (folder / f"checkpoints/global_step_{step}").mkdir(parents=True)
+        (folder / f"checkpoints/global_step_{step}/actor").mkdir(parents=True)
     (folder / "checkpoints/latest_checkpointed_iteration.txt").write_text("10")
     rows = tmp_path / "rows.parquet"
     table = pyarrow.table({"extra_info": [{"prompt_style": "compact"}]})

@@ -187,6 +187,8 @@ def test_a_run_that_goes_on_says_so() -> None:
     records = [{"step": 9, "rest/progress": 0.25}]
     group = Group(name="g", runs=(Run(name="g", records=records, remarks=[]),))
     assert dict(facts(group)) == {"steps": "9 of 36 so far"}
+    told = Run(name="g", records=records, remarks=[], about={"steps": 40})  # not the horizon
+    assert dict(facts(Group(name="g", runs=(told,)))) == {"steps": "9 of 40 so far"}
 
 
 def test_notes_name_the_run_they_are_of() -> None:
@@ -205,9 +207,9 @@ def test_which_file_is_read(tmp_path: Path) -> None:
     logger = write_metrics(tmp_path / "run/verl_metrics.jsonl", [0.1])
     assert find_metrics(tmp_path / "run") == logger
     flat = write_metrics(tmp_path / "run/metrics.jsonl", [0.1])
-    os.utime(logger, ns=(1, 1))
+    os.utime(flat, ns=(0, 0))  # whichever was copied last
     assert find_metrics(tmp_path / "run") == flat
-    os.utime(flat, ns=(0, 0))  # the run went on after its summary
+    write_metrics(tmp_path / "run/verl_metrics.jsonl", [0.1, 0.2])  # it went on after its summary
     assert find_metrics(tmp_path / "run") == logger
     assert find_metrics(logger) == logger
 

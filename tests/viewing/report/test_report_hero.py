@@ -88,7 +88,30 @@ def test_several_runs_are_compared_by_their_last_values(tmp_path: Path) -> None:
     (found,) = differences(read_groups(runs))
     # Welch: standard error 0.0816, 4 degrees of freedom, t 2.776
     assert (found.difference, found.interval, found.p) == ("+1.00", "+0.77 to +1.23", "0.00026")
-    assert (found.group, found.of) == (1, "3 runs against 3")
+    assert (found.group, found.of) == (1, "3 runs against 3, up to step 11")
+
+
+def test_runs_of_unequal_length_are_compared_where_both_are(tmp_path: Path) -> None:
+    def rising(name: str, steps: int) -> Path:
+        folder = tmp_path / name
+        (folder / "validation").mkdir(parents=True)
+        lines = [
+            json.dumps({"step": step, "reward/total/mean": 0.02 * step + 0.001 * len(name)})
+            for step in range(steps)
+        ]
+        (folder / "metrics.jsonl").write_text("\n".join(lines))
+        for step in (0, steps):
+            answer = {"input": "q", "gts": "g", "exact_match": float(step > 0)}
+            (folder / f"validation/{step}.jsonl").write_text(json.dumps(answer) + "\n")
+        return folder
+
+    short = [rising(f"short{'x' * number}", 20) for number in range(3)]
+    long = [rising(f"long{'x' * number}", 50) for number in range(3)]
+    (found,) = differences(read_groups([f"{p.name[:4]}={p}" for p in [*short, *long]]))
+    assert found.difference == "-0.00"
+    assert found.of == "3 runs against 3, up to step 19"
+    (alone,) = differences(read_groups([short[0], long[0]]))
+    assert (alone.of, alone.difference) == ("step 0: 1 rows, 1 answers each", "+0.0 points")
 
 
 def test_one_run_each_is_compared_row_by_row(tmp_path: Path) -> None:
@@ -96,7 +119,10 @@ def test_one_run_each_is_compared_row_by_row(tmp_path: Path) -> None:
         write_run(tmp_path / name, r, right) for name, r, right in (("a", 1, 0.2), ("b", 2, 0.6))
     )
     (found,) = differences(read_groups([old, new]))
-    assert (found.measure, found.of) == ("Exact calls, last validation", "200 rows, 2 answers each")
+    assert (found.measure, found.of) == (
+        "Exact calls, last validation of both",
+        "step 12: 200 rows, 2 answers each",
+    )
     assert found.p == "< 0.0001"
     assert float(found.difference.split()[0]) == pytest.approx(40, abs=8)
 

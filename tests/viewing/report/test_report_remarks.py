@@ -126,6 +126,11 @@ NOISY_LENGTH = {"response_length__mean": [100.0, 101.0]}
             id="validation falls",
         ),
         pytest.param(
+            RISING | {"val-core__x__reward__mean@1": [0.5, 0.4]},
+            [],
+            id="validations that scatter",
+        ),
+        pytest.param(
             RISING | {"val-core__x__reward__best@2__mean": (0.5, 0.3)},
             [],
             id="the best of several may fall as answers grow alike",
@@ -188,19 +193,24 @@ def region_records(**entropies: float) -> list[dict[str, float]]:
 
 def test_weights_at_bounds() -> None:
     # 1 / (1 - exp(-H)): 10.5 at 0.1, 1.58 at 1, 1.16 at 2; over their mean 4.42: 2.4, 0.36, 0.26.
-    (remark,) = weights_at_bounds(region_records(format=0.1, args=1.0, think=2.0), "paper")
+    (remark,) = weights_at_bounds(
+        region_records(format=0.1, args=1.0, think=2.0), {"preset": "paper"}
+    )
     assert remark.seen.startswith(
         "Before the curriculum, in steps 33–40: FORMAT at w_max; ARGS, THINK at w_min. "
     )
     # 1.58 at 1, 1.16 at 2, over 1.37: 1.15 and 0.84, both within 0.6 to 1.2.
-    assert weights_at_bounds(region_records(args=1.0, think=2.0), "paper") == []
+    assert weights_at_bounds(region_records(args=1.0, think=2.0), {"preset": "paper"}) == []
     (remark,) = weights_at_bounds(region_records(format=0.1, args=1.0, think=2.0))
     assert "taking the preset paper's bounds" in remark.seen
+    wide = {"preset": "paper", "w_min": 0.01, "w_max": 50.0}
+    assert weights_at_bounds(region_records(format=0.1, args=1.0, think=2.0), wide) == []
 
 
 @pytest.mark.parametrize("preset", ["uniform", "official", "token", "of another version"])
 def test_presets_without_weights_from_region_entropy_have_no_bounds(preset: str) -> None:
-    assert weights_at_bounds(region_records(format=0.1, args=1.0, think=2.0), preset) == []
+    records = region_records(format=0.1, args=1.0, think=2.0)
+    assert weights_at_bounds(records, {"preset": preset}) == []
 
 
 def test_plain_grpo_has_no_bounds() -> None:
