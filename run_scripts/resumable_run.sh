@@ -15,11 +15,12 @@
 #   shown    name=metric pairs for the progress bar, separated by spaces
 #   last     the file that `summarize` writes last
 #
-# Run again with the same settings it goes on from the last checkpoint, and reuses what is complete.
+# Run again with the same settings it goes on from the last checkpoint, and reuses what is complete;
+# with others it leaves alone what has a checkpoint.
 
 options=()
 shown="reward=reward/total/mean format=reward/format_ok/mean names=reward/name_match/mean"
-last=report.png
+last=report.html
 summarize() {
   "$python" -m recipes.tiny_cpu.summarize "$output" --data "$start/data/held_out.parquet" \
     --preset "$preset" --seed "$seed" --seconds "$SECONDS"
@@ -52,6 +53,13 @@ resumable_run() {
       cat "$output/summary.json"
       exit 0
     fi
+  elif [[ -e $output/summary.json || -e $output/checkpoints/latest_checkpointed_iteration.txt ]]; then
+    {
+      echo "$output holds another run; delete it, or name another folder (the variable …_OUTPUT)"
+      [[ ! -f $output/settings.txt ]] || echo "  that one: $(<"$output/settings.txt")"
+      echo "  this one: $now"
+    } >&2
+    exit 1
   else
     rm -rf "$output"/{summary.json,metrics.jsonl,samples.json,report.*,conversation.txt,checkpoints}
     rm -rf "$output"/{run.json,config.yaml,view.html}
