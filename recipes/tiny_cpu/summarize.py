@@ -77,7 +77,7 @@ def summarise(records: list[Record], before: list[Answer], after: list[Answer]) 
     names = [FRESH_CORRELATION if record.get(STALENESS) else CORRELATION for record in steps]
     measured = [record.get(name) for record, name in zip(steps, names, strict=True)]
     known = [value for value in measured if is_number(value)]
-    summary["sampler_trainer_correlation"] = min(known, default=math.nan)
+    summary["sampler_trainer_correlation"] = min(known, default=None)
     summary["steps"] = len(steps)
     return summary
 
@@ -220,10 +220,13 @@ def main() -> int:
     for key, result in summary["held_out"].items():
         print(f"{MEASURES[key][0]}: {result['sentence']}")
     print(f"\nreport: {report}")
-    if not summary["sampler_trainer_correlation"] >= LEAST_CORRELATION:
+    correlation = summary["sampler_trainer_correlation"]
+    if correlation is None:
+        print(f"{CORRELATION} was not logged: nobody knows if sampler and trainer agree")
+    elif correlation < LEAST_CORRELATION:
         print(
-            f"sampler and trainer disagree: {CORRELATION} fell to "
-            f"{summary['sampler_trainer_correlation']:.4f} (at least {LEAST_CORRELATION} expected)",
+            f"sampler and trainer disagree: {CORRELATION} fell to {correlation:.4f} "
+            f"(at least {LEAST_CORRELATION} expected)",
             file=sys.stderr,
         )
         return 1

@@ -5,7 +5,7 @@
 
 A run is run_scripts/tiny_cpu_multi_turn.sh with the arm's overrides; what it came to is one small
 JSON file. A run that has its file is not made again; one that was stopped goes on after its last
-checkpoint.
+checkpoint. With `--cells` the runs themselves lie beside their files.
 """
 
 import argparse
@@ -63,6 +63,8 @@ def train(arm: str, seed: int, declared: Mapping[str, Any], output: Path) -> Non
         "TINY_WARM_STEPS": declared["warm_steps"],
         "TINY_PRESET": declared["preset"],
         "TINY_SEED": seed,
+        "TINY_SYNTAX": "toolrl",
+        "TINY_SAVE": declared["evaluate_every"],
         "TINY_OUTPUT": output,
     }
     environment = {**os.environ, **{name: str(value) for name, value in settings.items()}}
@@ -124,7 +126,8 @@ def main() -> None:
         if path.exists():
             print(f"{path}: there already")
             continue
-        output = RUNS.absolute() / arm / f"seed_{seed}"
+        runs = RUNS if arguments.cells == CELLS else arguments.cells / "runs"
+        output = runs.absolute() / arm / f"seed_{seed}"
         train(arm, seed, declared, output)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, read_run(arm, seed, declared, output))

@@ -28,7 +28,7 @@ from rest_verl.evaluation.table import CONFIDENCE_LABEL, code, markdown_table
 from rest_verl.files.atomic import write_atomically
 from rest_verl.viewing.palette import LIGHT
 
-PAGE = HERE / "README.md"
+PAGE, PICTURE = HERE / "README.md", "curves.png"
 BLOCK = re.compile(r"(<!-- tables -->\n).*?(<!-- end -->)", re.DOTALL)
 
 Cell = Mapping[str, Any]
@@ -118,6 +118,7 @@ def report(declared: Mapping[str, Any], cells: Cells) -> str:
         rows.append([name, *map(_points, values), _p(p)])
     head = ["", f"rise ({CONFIDENCE_LABEL})", f"area ({CONFIDENCE_LABEL})", "p of the rise"]
     parts.append(markdown_table(head, rows))
+    parts.append(f"![Held-out share of right turns over the steps]({PICTURE})\n")
     return "\n".join(parts)
 
 
@@ -168,7 +169,7 @@ def main() -> int:
     filled = report(declared, cells)
     page = PAGE.read_text(encoding="utf-8")
     write_atomically(PAGE, BLOCK.sub(lambda match: f"{match[1]}{filled}{match[2]}", page))
-    PAGE.with_name("curves.png").write_bytes(draw(declared, cells))
+    PAGE.with_name(PICTURE).write_bytes(draw(declared, cells))
     print(filled)
     return 0
 

@@ -71,7 +71,8 @@ def test_the_page_shows_each_run_and_the_paired_difference(tmp_path: Path) -> No
     assert "| `rest_turn`, seed 0 | 20.0 | 50.0 | +30.0 | < 0.001 | +17.5 | 10 |" in text
     # Differences of 10 and 30 points: two pairs, so no sign pattern is further out but one in two.
     assert "| `rest_turn` minus `one_number`, 2 pairs | +20.0 (+10.0 to +30.0) |" in text
-    assert text.rstrip().endswith("| 0.500 |")
+    assert "| 0.500 |\n" in text
+    assert text.rstrip().endswith("(curves.png)")
     assert tables.draw(DECLARED, cells).startswith(b"\x89PNG")
 
 
