@@ -40,8 +40,8 @@ ROOMS: dict[str, set[str]] = {
     },
     "viewing.report": {"syntax", "evaluation", "files", "options", "algorithm", "viewing"},
     "study": {
-        "syntax", "files", "options", "algorithm", "rewards", "environments", "integration",
-        "viewing", "viewing.tokens", "viewing.report",
+        "syntax", "files", "options", "prompts", "algorithm", "rewards", "environments",
+        "integration", "viewing", "viewing.tokens", "viewing.report",
     },
     "plugin": {"integration"},
     "cli": {

@@ -1,8 +1,9 @@
 """What a model makes of rows: how long their prompts are to it, tools included."""
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from rest_verl.prompts.template import prompt_ids
 
 
 def prompt_length(row: Mapping[str, Any], tokenizer: Any) -> int:
@@ -11,22 +12,12 @@ def prompt_length(row: Mapping[str, Any], tokenizer: Any) -> int:
     Raises:
         ValueError: the template refuses it; names the row.
     """
-    tools = row["extra_info"].get("tools")
+    info = row["extra_info"]
     try:
-        ids = tokenizer.apply_chat_template(
-            row["prompt"],
-            tools=json.loads(tools) if tools else None,
-            add_generation_prompt=True,
-            tokenize=True,
-            return_dict=False,
-        )
-    except Exception as error:  # a template raises what it likes
-        raise ValueError(
-            f"{row['extra_info']['id']}: the model's chat template cannot show its prompt: "
-            f"{type(error).__name__}: {error}; take another --prompt-style, or leave out "
-            "--max-prompt-length"
-        ) from error
-    return len(ids)
+        return len(prompt_ids(tokenizer, row["prompt"], info.get("tools")))
+    except ValueError as error:
+        mend = "take another --prompt-style, or leave out --max-prompt-length"
+        raise ValueError(f"{info['id']}: {error}; {mend}") from error
 
 
 def leave_out_long(

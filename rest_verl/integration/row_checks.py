@@ -6,7 +6,6 @@ the row, and the mend, or None. It looks at a few rows of each file that is here
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -21,9 +20,9 @@ from rest_verl.integration.data_files import (
     data_files,
     named_files,
 )
-from rest_verl.integration.prompt_length import prompt_length
 from rest_verl.integration.scorers import FUNCTION, MANAGER, Scorer, scorer, verl_scores
 from rest_verl.integration.syntax_check import local_tokenizer
+from rest_verl.prompts.template import prompt_ids
 from rest_verl.rewards.ground_truth import parse_ground_truth
 
 DEFAULT_LOOP = "actor_rollout_ref.rollout.agent.default_agent_loop"
@@ -224,13 +223,9 @@ def _size(config: DictConfig, tokenizer: Any, file: DataFile, place: int) -> int
     tools = (row.get("extra_info") or {}).get("tools")
     kwargs: Any = OmegaConf.to_container(config.data.apply_chat_template_kwargs)
     try:
-        offered = json.loads(tools) if tools else None
-        return prompt_length(tokenizer, row[config.data.prompt_key], offered, kwargs)
-    except Exception as error:  # a template raises what it likes
-        raise ValueError(
-            f"{file.row_name(place)}: the model's chat template cannot show its prompt with "
-            f"extra_info.tools: {type(error).__name__}: {error}"
-        ) from error
+        return len(prompt_ids(tokenizer, row[config.data.prompt_key], tools, kwargs))
+    except ValueError as error:
+        raise ValueError(f"{file.row_name(place)}: {error}") from error
 
 
 def _loop(config: DictConfig, named: object) -> Any:

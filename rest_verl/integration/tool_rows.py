@@ -5,13 +5,12 @@ prompt in the rollout. verl counts a prompt without them, so that a row could pa
 too long all the same.
 """
 
-import json
 from typing import Any
 
 from omegaconf import DictConfig, open_dict
 from verl.utils.dataset.rl_dataset import RLHFDataset
 
-from rest_verl.integration.prompt_length import prompt_length
+from rest_verl.prompts.template import prompt_ids
 
 
 class ToolRowsDataset(RLHFDataset):
@@ -29,11 +28,13 @@ class ToolRowsDataset(RLHFDataset):
             return dataframe
         infos = dataframe["extra_info"]
         lengths = {
-            row: prompt_length(
-                self.tokenizer,
-                dataframe[row][self.prompt_key],
-                json.loads(info["tools"]),
-                self.apply_chat_template_kwargs,
+            row: len(
+                prompt_ids(
+                    self.tokenizer,
+                    dataframe[row][self.prompt_key],
+                    info["tools"],
+                    self.apply_chat_template_kwargs,
+                )
             )
             for row, info in enumerate(infos)
             if (info or {}).get("tools")

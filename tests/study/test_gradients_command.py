@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -215,6 +216,18 @@ def test_files_that_hold_no_rows_are_refused(
     assert "row 0: malformed ground truth" in re.sub(
         r"row \d", "row 0", refused(folder, capsys, "--prompts", str(text))
     )
+
+
+def test_the_template_gets_its_arguments_and_may_refuse(
+    folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    shutil.copytree(folder / "model", tmp_path / "model")
+    config = tmp_path / "model/chat_template.jinja"
+    config.write_text("{{ raise_exception('no ' ~ mood ~ ' today') }}")
+    rows = ["--prompts", str(folder / "rows.parquet"), "--chat-template-kwargs", '{"mood": "joy"}']
+    said = refused(tmp_path, capsys, *rows)
+    assert "cannot show its prompt: TemplateError: no joy today" in said
+    assert "rows.parquet, row " in said
 
 
 def test_equal_rewards_everywhere_are_refused(

@@ -8,7 +8,7 @@ from typing import Any
 
 from rest_verl.algorithm.presets import PRESETS
 from rest_verl.options.lists import Listed
-from rest_verl.options.values import positive_int, positive_number, training_progress
+from rest_verl.options.values import json_object, positive_int, positive_number, training_progress
 
 LEAST_SKETCH = 16_384
 """Numbers of a sketch below which its own error (one standard deviation of a squared length is
@@ -121,12 +121,20 @@ def add_gradients(commands: Any) -> None:
         metavar="NAME",
         help="how the model writes calls (default: auto)",
     )
+    add(
+        "--chat-template-kwargs",
+        type=json_object,
+        default={},
+        metavar="JSON",
+        help="""with --prompts: the run's, such as '{"enable_thinking": false}'""",
+    )
     add("--seed", type=int, default=0, help="of choice, sampling and sketch (default: 0)")
     command.set_defaults(run_command=measure_gradients)
 
 
 def measure_gradients(arguments: argparse.Namespace) -> int:
     """Reads or samples, measures, and writes the report."""
+    from rest_verl.study.gradients.moments import check_enough
     from rest_verl.study.gradients.weightings import parse_weights, weightings
 
     # before the model is read: what can be refused at once
@@ -134,6 +142,7 @@ def measure_gradients(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--sketch {arguments.sketch}: too few; give {LEAST_SKETCH} or more")
     if arguments.num_samples < 2:
         raise ValueError("--num-samples 1: a response is judged against others; give 2 or more")
+    check_enough(arguments.num_prompts)
     found = weightings(arguments.presets, map(parse_weights, arguments.weights), arguments.progress)
     for option in ("rollouts", "prompts"):
         path = getattr(arguments, option)
@@ -150,7 +159,6 @@ def measure_gradients(arguments: argparse.Namespace) -> int:
     from rest_verl.integration.cores import use_free_cores
     from rest_verl.study.gradients.backward import GroupGradients, chosen_parameters
     from rest_verl.study.gradients.measure import measure
-    from rest_verl.study.gradients.moments import check_enough
     from rest_verl.study.gradients.picture import picture_png
     from rest_verl.study.gradients.reading import Policy
     from rest_verl.study.gradients.result import result_of
@@ -158,7 +166,9 @@ def measure_gradients(arguments: argparse.Namespace) -> int:
     from rest_verl.study.gradients.tables import markdown, print_result
 
     use_free_cores()
-    policy = Policy.load(arguments.model, arguments.syntax, arguments.temperature)
+    policy = Policy.load(
+        arguments.model, arguments.syntax, arguments.temperature, arguments.chat_template_kwargs
+    )
     parameters = chosen_parameters(policy.model, arguments.parameters)
     num_prompts, groups, source = _source(arguments, policy)
     check_enough(num_prompts)

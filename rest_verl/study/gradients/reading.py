@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,19 @@ class Policy:
     end_ids: Sequence[int]
     """Of the model's generation configuration."""
     temperature: float
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """Of prompts that are sampled here."""
     _labelers: dict[str, RegionLabeler] = field(default_factory=dict)
     _readers: dict[str, MessageReader] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, name: str, syntax: str, temperature: float) -> Policy:
+    def load(
+        cls,
+        name: str,
+        syntax: str,
+        temperature: float,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+    ) -> Policy:
         """From a folder (a checkpoint of verl's is merged) or a hub name, in float32.
 
         Raises:
@@ -48,9 +56,8 @@ class Policy:
         tokenizer = load_tokenizer(name)
         syntaxes = RunSyntaxes(syntax, tokenizer, model=name, mend="name it with --syntax <name>")
         # float32 on a GPU as well: in bfloat16 the rounding would pass for noise of the gradient
-        return cls(
-            load_model(name).float(), tokenizer, syntaxes, generation_end_ids(name), temperature
-        )
+        model, end_ids = load_model(name).float(), generation_end_ids(name)
+        return cls(model, tokenizer, syntaxes, end_ids, temperature, chat_template_kwargs or {})
 
     def labeler(self, asked: str) -> RegionLabeler:
         """Of rows that ask for this syntax, "" for the model's own."""

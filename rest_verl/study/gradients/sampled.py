@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 
 from rest_verl.integration.run_syntax import asked_syntax
+from rest_verl.prompts.template import prompt_ids
 from rest_verl.rewards import tool_call_reward
 from rest_verl.rewards.ground_truth import parse_ground_truth
 from rest_verl.study.gradients.groups import Group, Response, check_fits
@@ -79,16 +79,11 @@ def _prompt(row: dict[str, Any], place: str, policy: Policy) -> Prompt:
     name = f"{place} ({info['id']})" if info.get("id") else place
     try:
         parse_ground_truth(truth)
+        ids = prompt_ids(
+            policy.tokenizer, row["prompt"], info.get("tools"), policy.chat_template_kwargs
+        )
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
-    tools = info.get("tools")
-    ids = policy.tokenizer.apply_chat_template(
-        row["prompt"],
-        tools=json.loads(tools) if tools else None,
-        add_generation_prompt=True,
-        tokenize=True,
-        return_dict=False,
-    )
     return Prompt(
         name=name, ids=ids, ground_truth=truth, syntax=asked_syntax(info, truth), extra_info=info
     )
