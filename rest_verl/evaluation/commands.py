@@ -41,9 +41,9 @@ def add_evaluate(commands: Any) -> None:
     )
     bfcl.add_argument(
         "--syntax",
-        default="auto",
         metavar="NAME",
-        help="how the model writes calls with --mode tools (default: auto, as its chat template)",
+        help="how the model writes calls with --mode tools (default: as RUN was told, else auto, "
+        "as its chat template)",
     )
     bfcl.add_argument(
         "--score-only",
@@ -51,7 +51,7 @@ def add_evaluate(commands: Any) -> None:
         metavar="RESULTS",
         help="score the answers in an output folder anew, without a model",
     )
-    bfcl.set_defaults(run_command=evaluate_bfcl)
+    bfcl.set_defaults(run_command=evaluate_bfcl, defaults=vars(bfcl.parse_args([])))
 
     api_bank = benchmarks.add_parser("api-bank", help="API-Bank, levels 1 to 3")
     _add_generation(api_bank)
@@ -80,10 +80,9 @@ def add_evaluate(commands: Any) -> None:
     )
     env.add_argument(
         "--syntax",
-        default="auto",
         metavar="NAME",
-        help="how the model writes calls where a row leaves that to it (default: auto, as its chat "
-        "template)",
+        help="how the model writes calls where a row leaves that to it (default: as RUN was told, "
+        "else auto, as its chat template)",
     )
     env.set_defaults(run_command=evaluate_env)
 
@@ -120,9 +119,8 @@ def _add_generation(command: argparse.ArgumentParser) -> None:
     add(
         "--chat-template-kwargs",
         type=json_object,
-        default={},
         metavar="JSON",
-        help="""such as '{"enable_thinking": false}'""",
+        help="""such as '{"enable_thinking": false}' (default: those of RUN)""",
     )
 
 
@@ -143,9 +141,9 @@ def evaluate_bfcl(arguments: argparse.Namespace) -> int:
     from rest_verl.integration.checkpoints import find_model
 
     if arguments.score_only:
-        for name in ("run", "model", "output", "categories", "limit"):
-            if getattr(arguments, name):
-                option = "RUN" if name == "run" else f"--{name}"
+        for name, default in arguments.defaults.items():
+            if name not in ("score_only", "data_dir") and getattr(arguments, name) != default:
+                option = "RUN" if name == "run" else f"--{name.replace('_', '-')}"
                 raise ValueError(
                     f"{option} has no part in --score-only: what the folder holds is scored as it "
                     "was run; leave it out"
@@ -294,6 +292,8 @@ def compare_runs(arguments: argparse.Namespace) -> int:
     from rest_verl.evaluation.comparison import compare_folders
     from rest_verl.files.atomic import write_atomically
 
+    if arguments.json and arguments.json.is_dir():
+        raise ValueError(f"--json {arguments.json}: is a folder; name a file")
     comparison = compare_folders(arguments.first, arguments.second)
     if arguments.json:
         write_atomically(arguments.json, comparison.to_json())

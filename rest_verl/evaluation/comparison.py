@@ -167,7 +167,7 @@ def load_run(folder: Path) -> Run:
     path = folder / SUMMARY_FILE
     try:
         summary = load_json(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ValueError(
             f"{folder}: no finished run (no {SUMMARY_FILE}); start its evaluation again to go on"
         ) from None

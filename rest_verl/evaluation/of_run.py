@@ -17,7 +17,7 @@ RESULTS = "evaluation"
 
 
 def settle(arguments: argparse.Namespace, benchmark: str) -> RunFolder | None:
-    """Sets the model, the output and the template's arguments where no option names them.
+    """Sets the model, the output, the syntax and the template's arguments where no option does.
 
     Raises:
         ValueError: no run in that folder, no checkpoint in it yet, or nothing to take them from.
@@ -32,17 +32,16 @@ def settle(arguments: argparse.Namespace, benchmark: str) -> RunFolder | None:
         arguments.output = run.path / RESULTS / benchmark / arguments.model.absolute().name
     if missing := [name for name in ("model", "output") if getattr(arguments, name) is None]:
         raise ValueError(f"name --{missing[0]}, or the folder of a RUN")
-    if run is not None:
-        own = run.about.get("chat_template_kwargs")
-        arguments.chat_template_kwargs = arguments.chat_template_kwargs or own or {}
-        if getattr(arguments, "syntax", None) == "auto":
-            arguments.syntax = own_syntax(run)
+    if arguments.chat_template_kwargs is None:
+        arguments.chat_template_kwargs = (run and run.about.get("chat_template_kwargs")) or {}
+    if getattr(arguments, "syntax", "") is None:
+        arguments.syntax = own_syntax(run)
     return run
 
 
-def own_syntax(run: RunFolder) -> str:
+def own_syntax(run: RunFolder | None) -> str:
     """How the run's model writes calls, as it was set."""
-    options = run.about.get("rest")
+    options = run.about.get("rest") if run else None
     named = options.get("syntax") if isinstance(options, Mapping) else None
     return named if isinstance(named, str) else "auto"
 

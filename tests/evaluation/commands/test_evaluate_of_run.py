@@ -39,8 +39,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def settled(**given: Any) -> argparse.Namespace:
-    names = ("run", "model", "output")
-    usual = {**dict.fromkeys(names), "chat_template_kwargs": {}, "syntax": "auto"}
+    usual = dict.fromkeys(("run", "model", "output", "chat_template_kwargs", "syntax"))
     arguments = argparse.Namespace(**{**usual, **given})
     settle(arguments, "bfcl")
     return arguments
@@ -61,9 +60,11 @@ def test_a_run_alone(run: Path) -> None:
         {"model": Path("m")},
         {"output": Path("o")},
         {"syntax": "hermes"},
+        {"syntax": "auto"},
         {"chat_template_kwargs": {"a": 1}},
+        {"chat_template_kwargs": {}},
     ],
-    ids=lambda given: "".join(given),
+    ids=str,
 )
 def test_options_win(run: Path, given: dict[str, Any]) -> None:
     found = settled(run=run, **given)

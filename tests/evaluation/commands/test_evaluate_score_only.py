@@ -17,8 +17,11 @@ def test_score_only_scores_what_was_run(engine, model, data, tmp_path, capsys):
     assert main(arguments(model, data, output)) == 0
     score = ["evaluate", "bfcl", "--score-only", str(output)]
     capsys.readouterr()
-    for option in ("--model", "--output", "--categories", "--limit"):
-        assert main([*score, option, "5"]) == 1
+    given = {"--syntax": "glm", "--mode": "prompt", "--chat-template-kwargs": "{}"}
+    given |= dict.fromkeys(("--model", "--output", "--categories", "--limit", "--samples"), "5")
+    given |= dict.fromkeys(("--seed", "--temperature", "--max-tokens", "--max-model-len"), "5")
+    for option, value in given.items():
+        assert main([*score, option, value]) == 1
         assert f"{option} has no part in --score-only" in capsys.readouterr().err
 
     rows = output / "rows.jsonl"
