@@ -7,8 +7,7 @@ ids, masks, the sampler's log-probabilities, and the row of the data set.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rest_verl.files.json_lines import read_lines
+from rest_verl.files.responses import read_responses, say_cut
 from rest_verl.integration.run_syntax import asked_syntax
 from rest_verl.viewing.tokens.dumps import BATCH_FILE, read_batch
 from rest_verl.viewing.tokens.rollout import finite, rollout_key
@@ -106,8 +105,8 @@ def _steps(paths: Any) -> list[Path]:
     return sorted(steps, key=lambda path: (str(path.parent), int(path.stem)))
 
 
-def read_recorded(path: Path) -> list[Recorded]:
-    """The responses of one dump, in its order.
+def read_recorded(path: Path, on_cut: Callable[[Path], None] = say_cut) -> list[Recorded]:
+    """The responses of one dump, in its order; `on_cut` is called where the last is cut off.
 
     Raises:
         ValueError: it is damaged or holds none; the message names the file (and line).
@@ -115,7 +114,8 @@ def read_recorded(path: Path) -> list[Recorded]:
     if path.name == BATCH_FILE:
         rows = read_batch(path, partial(_from_queue, path))
     else:
-        rows = _read_json_lines(path)
+        lines = read_responses(path, on_cut)
+        rows = [_from_line(record, f"{path}:{number}", number) for number, record in lines]
     if not rows:
         raise ValueError(f"{path}: holds no responses")
     return rows
@@ -124,24 +124,6 @@ def read_recorded(path: Path) -> list[Recorded]:
 def last_outputs(rows: Sequence[Recorded]) -> dict[str, Recorded]:
     """The last output of each session: verl's reward is of that, and holds for the others too."""
     return {row.session: row for row in sorted(rows, key=lambda row: row.output)}
-
-
-def _read_json_lines(path: Path) -> list[Recorded]:
-    rows = []
-    for number, line in enumerate(read_lines(path), start=1):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
-        try:
-            record = json.loads(line.decode("utf-8", "replace"))
-        except (ValueError, RecursionError) as error:
-            if not line.endswith(b"\n"):  # the run is still writing, or was cut
-                break
-            raise ValueError(f"{where}: not a line of JSON: {error}") from None
-        if not isinstance(record, dict) or not isinstance(record.get("output"), str):
-            raise ValueError(f'{where}: no response of verl\'s (an object with the text "output")')
-        rows.append(_from_line(record, where, number))
-    return rows
 
 
 def _from_line(record: Mapping[str, Any], where: str, number: int) -> Recorded:

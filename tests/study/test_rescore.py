@@ -264,10 +264,16 @@ def test_it_goes_on_file_by_file(
     assert scored_rows == 5 * len(ANSWERS) + 1
 
 
-def test_a_dump_that_is_being_written(dumper: Dumper, tmp_path: Path) -> None:
+def test_a_dump_that_is_being_written(dumper: Dumper, tmp_path: Path, capsys) -> None:
     dump = dumper.rollouts(tmp_path / "d", 1, rows_of(1, {}))
     dump.write_bytes(dump.read_bytes()[:-20])
     assert len(read_recorded(dump)) == len(ANSWERS) - 1
+    said = f"{dump}: its last line is cut off and was left out\n"
+    assert capsys.readouterr().err == said
+    assert run(dump, "--reward", "toolrl", "--output", tmp_path / "o") == 0
+    assert capsys.readouterr().err.count(said) == 1
+    assert cli.main(["replay-step", str(dump), "--model", "m"]) == 1
+    assert "its last line is cut off: the step is not whole" in capsys.readouterr().err
 
 
 def line(**changes: Any) -> str:

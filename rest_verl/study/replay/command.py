@@ -100,6 +100,7 @@ def add_replay_step(commands: Any) -> None:
 def replay_step(arguments: argparse.Namespace) -> int:
     """Reads, passes, works out, compares and writes."""
     from rest_verl.algorithm.config import ReSTConfig
+    from rest_verl.files.responses import refuse_cut
     from rest_verl.study.recorded import dump_files, read_recorded
     from rest_verl.study.replay.batch import check_rows
     from rest_verl.study.replay.log import find_log, logged_step
@@ -117,7 +118,7 @@ def replay_step(arguments: argparse.Namespace) -> int:
     dumps = dump_files(arguments.rollouts)
     if len(dumps) > 1:
         raise ValueError(f"{arguments.rollouts}: holds {len(dumps)} dumps; name one, as {dumps[0]}")
-    rows = read_recorded(dumps[0])
+    rows = read_recorded(dumps[0], refuse_cut)
     step = check_rows(rows, dumps[0])
     source = find_log(dumps[0], arguments.metrics)
     log = None if source is None else logged_step(source, step)

@@ -43,6 +43,7 @@ def choose(arguments: argparse.Namespace) -> Shown:
     run = _run(arguments)
     if arguments.text:
         rollouts, title, dump = read_texts(arguments.text), arguments.text[0].name, None
+        rollouts = rollouts[: arguments.limit]
         if len(arguments.text) > 1:
             title = f"{title} and {len(arguments.text) - 1} more"
     else:
@@ -63,17 +64,27 @@ def choose(arguments: argparse.Namespace) -> Shown:
     clock = _clock(run)
     trained = None if clock is None or step is None else float(clock.progress(step))
     progress = arguments.progress if arguments.progress is not None else trained or 0.0
+    # The weights that step s - 1 made sample for step s; a validation is made by those of its step.
+    sampled_by = max(0, (step or 0) - (not is_validation))
+    saved, model = (None, arguments.model) if arguments.model else _model(run, sampled_by)
+    syntax = arguments.syntax or (own.syntax if own else "auto")
     return Shown(
-        rollouts=rollouts[: arguments.limit],
+        rollouts=rollouts,
         title=title,
-        model=arguments.model or _model(run, step, is_validation=is_validation),
+        model=model,
         weights=weights,
         config=config,
-        syntax=arguments.syntax or (own.syntax if own else "auto"),
+        syntax=syntax,
         progress=progress,
         total_steps=arguments.total_steps or (round(clock.horizon) if clock else STEPS),
         as_trained=(
-            progress == trained and config == own and not is_validation and _is_exact(run, own)
+            progress == trained
+            and config == own
+            and syntax == own.syntax
+            and saved == sampled_by
+            and not is_validation
+            and _is_whole(dump, arguments.limit)
+            and _is_exact(run, own)
         ),
     )
 
@@ -110,18 +121,23 @@ def _dump(run: RunFolder | None) -> Path:
     return run.dumps
 
 
-def _model(run: RunFolder | None, step: int | None, *, is_validation: bool) -> str:
-    """The saved model nearest to the one that sampled at this step."""
+def _is_whole(dump: Path | None, limit: int | None) -> bool:
+    """Whether all of a step's responses are shown: weights are made of their mean entropies."""
+    if dump is None or limit is not None:
+        return False
+    return dump.suffix != ".jsonl" or dump.read_bytes().endswith(b"\n")
+
+
+def _model(run: RunFolder | None, sampled_by: int) -> tuple[int, str]:
+    """Step and place of the saved model nearest to that of this step."""
     if run is None:
         raise ValueError(
             "name the model that wrote this with --model; only a RUN tells it by itself"
         )
-    # The weights that step s - 1 made sample for step s; a validation is made by those of its step.
-    sampled_by = (step or 0) - (not is_validation)
-    found = run.model_near(max(0, sampled_by))
+    found = run.model_near(sampled_by)
     if found is None:
         raise ValueError(f"{run.path}: has no checkpoint and names no model; name it with --model")
-    return found[1]
+    return found
 
 
 def _clock(run: RunFolder | None) -> Clock | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rest_verl.files.json_lines import read_lines, read_utf8
+from rest_verl.files.json_lines import read_utf8
+from rest_verl.files.responses import read_responses
 from rest_verl.integration.run_syntax import asked_syntax
 from rest_verl.syntax.terms import logged_terms
 from rest_verl.viewing.tokens.dumps import read_dump
@@ -51,8 +52,11 @@ def read_rollouts(path: Path, limit: int | None = None) -> list[Rollout]:
     if not path.exists():
         raise ValueError(f"{path}: no such file or folder; --rollouts takes a dump of verl's")
     path = newest_step(path)
-    is_text = path.suffix == ".jsonl"
-    rollouts = _read_json_lines(path, limit) if is_text else read_dump(path)[:limit]
+    if path.suffix == ".jsonl":
+        lines = islice(read_responses(path), limit)
+        rollouts = [_rollout(record, number) for number, record in lines]
+    else:
+        rollouts = read_dump(path)[:limit]
     if not rollouts:
         raise ValueError(f"{path}: holds no rollouts")
     return rollouts
@@ -62,28 +66,6 @@ def newest_step(path: Path) -> Path:
     """The last step's file in a folder of `<step>.jsonl`; any other path as it is."""
     steps = [file for file in path.glob("*.jsonl") if file.stem.isdecimal()]
     return max(steps, key=lambda file: int(file.stem), default=path)
-
-
-def _read_json_lines(path: Path, limit: int | None) -> list[Rollout]:
-    rollouts: list[Rollout] = []
-    lines = read_lines(path)
-    for number, line in enumerate(lines, start=1):
-        if limit is not None and len(rollouts) == limit:
-            break
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line.decode("utf-8", "replace"))
-        except (ValueError, RecursionError) as error:
-            if not line.endswith(b"\n"):  # the run is still writing, or was cut
-                break
-            raise ValueError(f"{path}:{number}: not a line of JSON: {error}") from None
-        if not isinstance(record, dict) or not isinstance(record.get("output"), str):
-            raise ValueError(
-                f'{path}:{number}: no rollout of verl\'s (an object with the text "output")'
-            )
-        rollouts.append(_rollout(record, number))
-    return rollouts
 
 
 def _rollout(record: dict[str, Any], number: int) -> Rollout:

@@ -83,7 +83,7 @@ def test_dumps_as_people_have_them(tmp_path: Path, mark: bytes) -> None:
     path = write_lines(tmp_path / "1.jsonl", mark, LINE, b"\r\n\r\n", LINE, b'\r\n{"output": "cu')
     assert [rollout.text for rollout in read_rollouts(path)] == ["A", "A"]
     write_lines(path, mark, b"\r\n", LINE, b"\r\n", b"{}\r\n")
-    with pytest.raises(ValueError, match=r"1\.jsonl:3: no rollout of verl's"):
+    with pytest.raises(ValueError, match=r"1\.jsonl:3: no response of verl's"):
         read_rollouts(path)
 
 
@@ -107,10 +107,10 @@ def test_no_more_than_the_limit(tmp_path: Path) -> None:
         (b"[" * 100_000 + b"\n", r"1\.jsonl:1: not a line of JSON"),
         (
             b'{"text": "A"}\n',
-            r'1\.jsonl:1: no rollout of verl\'s \(an object with the text "output"',
+            r'1\.jsonl:1: no response of verl\'s \(an object with the text "output"',
         ),
-        (b"[]\n", r"1\.jsonl:1: no rollout"),
-        (b'{"output": 3}\n', r"1\.jsonl:1: no rollout"),
+        (b"[]\n", r"1\.jsonl:1: no response"),
+        (b'{"output": 3}\n', r"1\.jsonl:1: no response"),
         (b"\n", "holds no rollouts"),
     ],
 )

@@ -30,9 +30,9 @@ def run(tmp_path: Path) -> Path:
     dump(folder / "rollouts/12.jsonl", "b", "c")
     dump(folder / "validation/36.jsonl", "d")
     checkpoints = folder / "checkpoints"
-    for step in (6, 12):
-        (checkpoints / f"global_step_{step}").mkdir(parents=True)
-    (checkpoints / "latest_checkpointed_iteration.txt").write_text("12")
+    for step in (5, 11):
+        (checkpoints / f"global_step_{step}/actor").mkdir(parents=True)
+    (checkpoints / "latest_checkpointed_iteration.txt").write_text("11")
     about: dict[str, Any] = {
         "trainer": "rest_sync",
         "preset": "calibrated",
@@ -54,7 +54,7 @@ def test_a_run_alone(run: Path) -> None:
     shown = chosen(run)
     assert [rollout.text for rollout in shown.rollouts] == ["b", "c"]
     assert shown.title == "run/rollouts/12.jsonl"
-    assert shown.model == str(run / "checkpoints/global_step_12")  # of 11, which sampled
+    assert shown.model == str(run / "checkpoints/global_step_11")  # which sampled
     assert shown.config == ReSTConfig.from_options(OWN)
     assert (shown.syntax, shown.total_steps) == ("toolrl", 48)
     assert (shown.progress, shown.as_trained) == (0.25, True)
@@ -69,8 +69,9 @@ def test_a_run_alone(run: Path) -> None:
             {"config": ReSTConfig.preset("paper"), "progress": 0.25},
             id="preset",
         ),
-        pytest.param(["--model", "m"], {"model": "m", "as_trained": True}, id="model"),
-        pytest.param(["--syntax", "glm"], {"syntax": "glm", "as_trained": True}, id="syntax"),
+        pytest.param(["--model", "m"], {"model": "m"}, id="model"),
+        pytest.param(["--syntax", "glm"], {"syntax": "glm"}, id="syntax"),
+        pytest.param(["--limit", 1], {"progress": 0.25}, id="a part of the batch"),
         pytest.param(
             ["--total-steps", 9], {"total_steps": 9, "as_trained": True}, id="total steps"
         ),
@@ -85,7 +86,7 @@ def test_options_win(run: Path, options: list[Any], expected: dict[str, Any]) ->
 def test_an_earlier_step_of_a_run_is_known_by_where_it_lies(run: Path) -> None:
     shown = chosen("--rollouts", run / "rollouts/6.jsonl")
     assert (shown.progress, shown.as_trained) == (0.125, True)
-    assert shown.model == str(run / "checkpoints/global_step_6")
+    assert shown.model == str(run / "checkpoints/global_step_5")
 
 
 @pytest.mark.parametrize(
@@ -104,6 +105,21 @@ def test_weights_of_more_than_the_dump_holds_are_hypothetical(
     shown = chosen(run)
     assert (shown.progress, shown.as_trained) == (0.25, False)
     assert shown.config.entropy_ema == 0  # which would need the steps before
+
+
+def test_another_steps_entropies_are_hypothetical(run: Path) -> None:
+    dump(run / "rollouts/8.jsonl", "e")
+    shown = chosen("--rollouts", run / "rollouts/8.jsonl")
+    assert shown.model == str(run / "checkpoints/global_step_5")
+    assert (shown.progress, shown.as_trained) == (8 / 48, False)
+
+
+def test_a_batch_that_is_cut_off_is_hypothetical(run: Path, capsys) -> None:
+    path = run / "rollouts/12.jsonl"
+    path.write_text(path.read_text()[:-5])
+    shown = chosen(run)
+    assert ([rollout.text for rollout in shown.rollouts], shown.as_trained) == (["b"], False)
+    assert "12.jsonl: its last line is cut off and was left out" in capsys.readouterr().err
 
 
 def test_no_validation_was_trained_on(run: Path) -> None:
