@@ -108,7 +108,9 @@ class ReSTMixin(EstimatorInputs):
         syntaxes = RunSyntaxes.of_run(config, tokenizer)
         asked = asked_syntaxes(self.train_dataset)  # type: ignore[attr-defined]
         read = asked or {""}
-        if config.reward.reward_manager.name == "rest":  # reads the validation's as well
+        if (
+            OmegaConf.select(config, "reward.reward_manager.name") == "rest"
+        ):  # reads the validation's as well
             read = read | (asked_syntaxes(self.val_dataset) or set())  # type: ignore[attr-defined]
         print(syntaxes.describe(read), flush=True)
         end_ids = generation_end_ids(config.actor_rollout_ref.model.path)

@@ -95,7 +95,7 @@ class Parent:
 
     correlation = 1.0
     parameter_sync_step = 1
-    train_dataset = None
+    train_dataset = val_dataset = None
 
     def _init_dataloader(self):
         self.steps_per_epoch = 10
