@@ -12,6 +12,6 @@ bin=.venv/bin
 $bin/ruff check .
 $bin/ruff format --check .
 $bin/mypy
-$bin/python tests/fuzz.py --count 100000 --seed 0
+$bin/python tests/fuzz.py --count 60000 --seed 0
 OMP_NUM_THREADS=1 $bin/python -m pytest -n "$(nproc)" -m "not end_to_end"
 exec $bin/python -m pytest -m end_to_end # one at a time: each needs the whole machine
