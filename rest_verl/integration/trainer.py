@@ -108,9 +108,8 @@ class ReSTMixin(EstimatorInputs):
         syntaxes = RunSyntaxes.of_run(config, tokenizer)
         asked = asked_syntaxes(self.train_dataset)  # type: ignore[attr-defined]
         read = asked or {""}
-        if (
-            OmegaConf.select(config, "reward.reward_manager.name") == "rest"
-        ):  # reads the validation's as well
+        # Our reward manager reads the rows of validations as well.
+        if OmegaConf.select(config, "reward.reward_manager.name") == "rest":
             read = read | (asked_syntaxes(self.val_dataset) or set())  # type: ignore[attr-defined]
         print(syntaxes.describe(read), flush=True)
         end_ids = generation_end_ids(config.actor_rollout_ref.model.path)
