@@ -114,7 +114,8 @@ def report(declared: Mapping[str, Any], cells: Cells) -> str:
         }
         p = sign_flip_p(np.subtract(*both["rise"]))
         values = [_over_seeds(of_arms, 1, -1) for of_arms in both.values()]
-        name = f"{code(first)} minus {code(second)}, {len(pairs)} pairs"
+        count = f"{len(pairs)} pair{'s' * (len(pairs) > 1)}"
+        name = f"{code(first)} minus {code(second)}, {count}"
         rows.append([name, *map(_points, values), _p(p)])
     head = ["", f"rise ({CONFIDENCE_LABEL})", f"area ({CONFIDENCE_LABEL})", "p of the rise"]
     parts.append(markdown_table(head, rows))

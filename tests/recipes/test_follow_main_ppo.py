@@ -21,6 +21,7 @@ set -euo pipefail
 python={folder}/python
 configuration=(--config-name name)
 source run_scripts/follow_main_ppo.sh
+run_lock={folder}/lock
 echo "$ray_dir" >{folder}/ray_dir
 train {folder} 3 "shown=metric"
 """
@@ -51,6 +52,25 @@ def test_a_signal_leaves_no_process_and_no_folder(
     assert script.wait(timeout=30) == code
     assert not ray_dir.exists()
     assert not [pid for pid in processes if Path(f"/proc/{pid}").exists()]
+
+
+def test_two_runs_follow_each_other(tmp_path: Path) -> None:
+    """They would share the socket over which verl's trainer hands its weights to the sampler."""
+    python = """#!/usr/bin/env bash
+case "$*" in
+  *main_ppo*) echo begins >>{folder}/events; sleep 1; echo ends >>{folder}/events ;;
+esac
+"""
+    (tmp_path / "python").write_text(python.format(folder=tmp_path))
+    (tmp_path / "python").chmod(0o755)
+    command = ["bash", "-c", SCRIPT.format(folder=tmp_path)]
+    runs = [
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    said = [run.communicate(timeout=60)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0]
+    assert (tmp_path / "events").read_text().split() == ["begins", "ends"] * 2
+    assert sum("waiting: another run is under way" in text for text in said) == 1
 
 
 def processes_of(text: str) -> list[int]:
