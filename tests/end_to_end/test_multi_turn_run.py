@@ -21,7 +21,7 @@ SCRIPT = ROOT / "run_scripts" / "tiny_cpu_multi_turn.sh"
 STEPS = 2
 SYNTAX = {"bfcl": "toolrl", "shop": "qwen3_coder"}
 SMALL = ["data.train_batch_size=4", "actor_rollout_ref.actor.ppo_mini_batch_size=4"]
-SMALL += ["actor_rollout_ref.rollout.n=2", "data.val_max_samples=8"]
+SMALL += ["actor_rollout_ref.rollout.n=2", "data.val_max_samples=4"]
 SMALL += ["actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=4"]
 SMALL += ["actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=4"]
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "run_scripts" / "tiny_cpu_rest.sh"
 STEPS, SAVED = 4, 2
 SMALL = ["data.train_batch_size=4", "actor_rollout_ref.actor.ppo_mini_batch_size=4"]
-SMALL += ["actor_rollout_ref.rollout.n=4", "data.val_max_samples=12"]
+SMALL += ["actor_rollout_ref.rollout.n=4", "data.val_max_samples=6"]
 SMALL += ["actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=16"]
 SMALL += ["actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=16"]
 EMA = 0.5
