@@ -53,7 +53,10 @@ def prompt_style(run: RunFolder | None) -> str | None:
     """
     for path in validation_files(run):
         for row in pyarrow.parquet.read_table(path).slice(0, 1).to_pylist():
-            info, model = row.get("extra_info") or {}, row.get("reward_model") or {}
+            info, model = (
+                part if isinstance(part := row.get(name), Mapping) else {}
+                for name in ("extra_info", "reward_model")
+            )
             if isinstance(style := info.get("prompt_style"), str):
                 return style
             if "syntax" not in info and asked_syntax(info, model.get("ground_truth")) == "toolrl":

@@ -110,6 +110,13 @@ def test_rows_tell_how_their_prompts_show_tools(tmp_path, row, extra_info, style
     assert prompt_style(open_run(tmp_path)) == style
 
 
+def test_rows_of_another_layout_do_not_tell(tmp_path: Path) -> None:
+    rows = pyarrow.table({"extra_info": ["first"], "reward_model": ["42"]})
+    pyarrow.parquet.write_table(rows, tmp_path / "val.parquet")
+    write_about(tmp_path, {**RUN, "val_files": str(tmp_path / "val.parquet")}, {})
+    assert prompt_style(open_run(tmp_path)) is None
+
+
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").touch()
     with pytest.raises(ValueError, match="has no checkpoint yet; name a model with --model"):
