@@ -175,18 +175,20 @@ class Loop:
         num_responses = mask_BT.any(-1).sum()  # what the loss is a mean over
         for start in range(0, len(prompts), size):
             rows = slice(start, start + size)
+            longest = int(mask_BT[rows].sum(-1).max())  # no padding beyond the longest of these
+            part = (rows, slice(longest))
             log_prob_BT, _ = response_log_probs(
                 self.model,
                 prompts[rows],
-                token_ids_BT[rows],
+                token_ids_BT[part],
                 temperature=self.settings.temperature,
             )
             loss, metrics = rest_policy_loss(
                 log_prob_BT,
-                old_log_prob_BT[rows],
-                advantages_BT[rows],
-                mask_BT[rows],
-                weights=weights_BT[rows],
+                old_log_prob_BT[part],
+                advantages_BT[part],
+                mask_BT[part],
+                weights=weights_BT[part],
                 clip_ratio_low=self.settings.clip_ratio_low,
                 clip_ratio_high=self.settings.clip_ratio_high,
             )
