@@ -5,10 +5,9 @@ trainers call it again; `check_arguments` is called by the Hydra plugin, before 
 Neither needs verl or Ray.
 """
 
-import difflib
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -22,6 +21,7 @@ from rest_verl.integration.agent_loops.options import tool_environment_options
 from rest_verl.integration.estimator_checks import KEYS, REJECTION, WEIGHTS, check_estimator
 from rest_verl.integration.names import ADVANTAGE_ESTIMATOR, TRAINERS, TURN_ESTIMATOR
 from rest_verl.integration.reward_options import reward_config_from
+from rest_verl.options.names import did_you_mean
 
 DEFAULT_TRAINER = "sync"  # verl's
 OBJECTIVE_AGGREGATION = "seq-mean-token-mean"
@@ -156,7 +156,8 @@ def _check_trainer(config: Any) -> None:
         if os.environ.get("VERL_USE_EXTERNAL_MODULES"):
             return  # they may register a subclass of ours
         raise ReSTConfigError(
-            f"{setting}: no such trainer; {_nearest(mode, TRAINERS)}known: {', '.join(TRAINERS)}"
+            f"{setting}: no such trainer; {did_you_mean(mode, TRAINERS)}"
+            f"known: {', '.join(TRAINERS)}"
         )
     else:
         ours = f"rest_{mode}" if f"rest_{mode}" in TRAINERS else "rest_sync"
@@ -217,7 +218,7 @@ def _check_loss(config: Any) -> None:
     workers_may_register = _get(config, "actor_rollout_ref.model.external_lib") is not None
     if mode not in core_algos.POLICY_LOSS_REGISTRY and not workers_may_register:
         raise ReSTConfigError(
-            f"{LOSS_MODE}={mode}: no such loss; {_nearest(str(mode), WEIGHTED_LOSS_MODES)}"
+            f"{LOSS_MODE}={mode}: no such loss; {did_you_mean(mode, WEIGHTED_LOSS_MODES)}"
             f"known: {', '.join(WEIGHTED_LOSS_MODES)}"
         )
 
@@ -237,11 +238,6 @@ def _check_distillation(config: Any) -> None:
             "column too, unpadded against padded, and stops at the first update. "
             f"Set {path}.use_policy_gradient=False"
         )
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    match = difflib.get_close_matches(word, list(known), n=1)
-    return f"did you mean {match[0]}? " if match else ""
 
 
 def check_arguments(arguments: list[str]) -> None:

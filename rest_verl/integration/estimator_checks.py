@@ -4,13 +4,13 @@ Three of verl's need inputs that its v1 trainers do not give them; `estimators` 
 where there are any to hand over. Neither verl nor Ray is needed here.
 """
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any
 
 from rest_verl.algorithm.config import ReSTConfig
 from rest_verl.integration.names import TURN_ESTIMATOR
+from rest_verl.options.names import did_you_mean
 from rest_verl.rewards import RewardResult
 
 GDPO = "gdpo"
@@ -95,12 +95,10 @@ def _check_parts(keys: Sequence[str]) -> None:
     known = [*of_manager, *(part for part in of_environments if part not in of_manager)]
     for key in keys:
         if key not in known:
-            nearest = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"did you mean {nearest[0]}? " if nearest else ""
             raise ValueError(
                 f"{KEYS}={keys}: with reward.reward_manager.name=rest the reward has no part "
-                f"{key}; {hint}known: {', '.join(of_manager)}; of a rest_tool_env conversation: "
-                f"{', '.join(of_environments)}"
+                f"{key}; {did_you_mean(key, known)}known: {', '.join(of_manager)}; "
+                f"of a rest_tool_env conversation: {', '.join(of_environments)}"
             )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
-from rest_verl.options.names import is_unknown
+from rest_verl.options.names import did_you_mean, is_unknown
 
 _KEY_NOT_THERE = re.compile(r"full_key: (\S+)")
 _GROUP_LACKS = re.compile(
@@ -114,8 +114,8 @@ def composition_error(error: Exception, usual: DictConfig) -> str:
     if match is None or isinstance(error, InterpolationResolutionError):
         return " ".join(text.split())
     key = match[1]
-    nearest = difflib.get_close_matches(key, [path for path, _ in _leaves(usual)], n=1)
-    mend = f"did you mean {nearest[0]}?" if nearest else "see verl's ppo_trainer.yaml"
+    nearest = did_you_mean(key, (path for path, _ in _leaves(usual))).strip()
+    mend = nearest or "see verl's ppo_trainer.yaml"
     return f"{key}: verl has no such option; {mend}"
 
 

@@ -4,7 +4,6 @@ They are read from `actor_rollout_ref.rollout.custom.rest_tool_env.<key>` of ver
 Ray starts as well as in the workers; verl itself is not needed.
 """
 
-import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -12,6 +11,8 @@ from importlib.metadata import entry_points
 from typing import Any, Literal, get_args
 
 from omegaconf import DictConfig, OmegaConf
+
+from rest_verl.options.names import did_you_mean
 
 OPTIONS_PATH = "actor_rollout_ref.rollout.custom.rest_tool_env"
 
@@ -134,10 +135,8 @@ def _check_parser(name: str) -> None:
         return
     plugins = [point.value for point in entry_points(group="verl.plugins")]
     if not os.environ.get("VERL_USE_EXTERNAL_MODULES") and plugins in ([], ["rest_verl.plugin"]):
-        near = difflib.get_close_matches(name, VERL_PARSERS, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
         raise ValueError(
-            f"{OPTIONS_PATH}.parser={name}: no such tool parser; {hint}known: rest, "
-            f"{', '.join(VERL_PARSERS)}. One of your own: name its module in "
+            f"{OPTIONS_PATH}.parser={name}: no such tool parser; {did_you_mean(name, VERL_PARSERS)}"
+            f"known: rest, {', '.join(VERL_PARSERS)}. One of your own: name its module in "
             "VERL_USE_EXTERNAL_MODULES"
         )

@@ -8,6 +8,7 @@ Shape letters: B responses, T response tokens.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from rest_verl.files.atomic import write_json
+from rest_verl.files.atomic import write_atomically, write_json
 from rest_verl.study.gradients.groups import check_fits
 from rest_verl.study.policy import response_log_probs
 from rest_verl.study.replay.batch import Batch
@@ -99,10 +100,9 @@ def _pass(model: Any, batch: Batch, rows: list[int], temperature: float) -> tupl
 
 
 def _save(path: Path, log_prob_BT: Tensor, entropy_BT: Tensor) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        np.savez(file, log_prob=log_prob_BT.numpy(), entropy=entropy_BT.numpy())
-    partial.replace(path)
+    content = io.BytesIO()
+    np.savez(content, log_prob=log_prob_BT.numpy(), entropy=entropy_BT.numpy())
+    write_atomically(path, content.getvalue())
 
 
 def _claim(folder: Path, key: dict[str, Any]) -> None:

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
@@ -12,6 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from rest_verl.files.atomic import write_atomically
 from rest_verl.viewing.palette import DARK, LIGHT
 from rest_verl.viewing.report.charts import Chart, charts
 from rest_verl.viewing.report.differences import differences
@@ -74,15 +74,14 @@ def write_reports(runs: Sequence[Path | str], output: Path | str | None = None) 
     text = report_markdown(
         name, groups, drawn, page_path.with_suffix(".png").name if _moving(drawn) else None
     )
-    page_path.parent.mkdir(parents=True, exist_ok=True)
     if _moving(drawn):
         from rest_verl.viewing.report.picture import (
             picture_png,  # matplotlib takes a second to load
         )
 
-        _write_atomically(page_path.with_suffix(".png"), picture_png(_moving(drawn), name))
-    _write_atomically(page_path.with_suffix(".md"), text.encode())
-    _write_atomically(page_path, page.encode())
+        write_atomically(page_path.with_suffix(".png"), picture_png(_moving(drawn), name))
+    write_atomically(page_path.with_suffix(".md"), text)
+    write_atomically(page_path, page)
     return page_path
 
 
@@ -211,12 +210,3 @@ def _json_for_html(content: Any) -> str:
     """JSON that cannot end the element it stands in."""
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
