@@ -56,7 +56,9 @@ def write_dataset(
     """Writes `<split>.parquet` for each split and then `manifest.json` into `folder`.
 
     The manifest gets, under "files", the number of rows and the sha256 of each file. It is written
-    last and an earlier one goes first, so a folder that has a manifest is complete.
+    last and an earlier one goes first, so a folder that has a manifest is complete. What an earlier
+    manifest lists besides goes too, where it is as it was written: an old validation split may hold
+    rows that the new train split has.
 
     Args:
         texts: further files by name.
@@ -84,9 +86,26 @@ def write_dataset(
         texts = {**(texts or {}), MANIFEST: manifest_text + "\n"}
         for name, text in texts.items():
             (partial / name).write_text(text, encoding="utf-8")
+        superseded = _listed_files(folder) - {*files, *texts}
         (folder / MANIFEST).unlink(missing_ok=True)
+        for name in superseded:
+            (folder / name).unlink()
         for name in [*files, *texts]:
             (partial / name).replace(folder / name)
+
+
+def _listed_files(folder: Path) -> set[str]:
+    """The names of the files that the folder's manifest lists and that are still as it says."""
+    try:
+        listed = json.loads((folder / MANIFEST).read_bytes())["files"]
+        return {
+            path.name
+            for path in folder.iterdir()
+            if path.name in listed
+            and hashlib.sha256(path.read_bytes()).hexdigest() == listed[path.name]["sha256"]
+        }
+    except (OSError, ValueError, KeyError, TypeError):  # none, or another program's
+        return set()
 
 
 @contextlib.contextmanager

@@ -47,6 +47,9 @@ def batch_turns(extra_fields: Sequence[Mapping[str, Any]], lengths: Sequence[int
     Args:
         extra_fields: Those of verl's agent loop, one mapping a row; empty: no row has any.
         lengths: Tokens of each response.
+
+    Raises:
+        ValueError: a row has more scores than turns.
     """
     fields = list(extra_fields) or [{}] * len(lengths)
     spans = [
@@ -59,6 +62,11 @@ def batch_turns(extra_fields: Sequence[Mapping[str, Any]], lengths: Sequence[int
             turn_BT[row, start : min(end, lengths[row])] = turn
         scores = row_fields.get(TURN_SCORES) or []
         if row_fields.get(TURN_SPANS):
+            if len(scores) > len(row_spans):
+                raise ValueError(
+                    f"a rollout has {len(scores)} {TURN_SCORES} for {len(row_spans)} {TURN_SPANS}: "
+                    "the agent loop must give each turn that it scores its tokens, [start, end]"
+                )
             reward_BK[row, : len(scores)] = torch.tensor(scores, dtype=torch.float32)
     are_told = any(row.get(TURN_SPANS) and row.get(TURN_SCORES) for row in fields)
     return Turns(turn_BT, reward_BK, are_told)

@@ -69,6 +69,34 @@ def test_same_bytes_over_other_data(tmp_path: Path) -> None:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
+def test_a_split_that_is_no_longer_written_goes(tmp_path: Path) -> None:
+    write(tmp_path, row(0))
+    (tmp_path / "held_out.parquet").write_bytes(b"another's")
+    write_dataset(tmp_path, {"train": [row(1)]}, RLLA_EXTRA_INFO, {})
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "held_out.parquet",
+        "manifest.json",
+        "train.parquet",
+    }
+
+
+@pytest.mark.parametrize(
+    "manifest", ["", "[]", '{"files": 3}', '{"files": {"validation.parquet": {}}}']
+)
+def test_what_no_manifest_vouches_for_stays(tmp_path: Path, manifest: str) -> None:
+    (tmp_path / "validation.parquet").write_bytes(b"the user's")
+    (tmp_path / "manifest.json").write_text(manifest)
+    write_dataset(tmp_path, {"train": [row(1)]}, RLLA_EXTRA_INFO, {})
+    assert (tmp_path / "validation.parquet").read_bytes() == b"the user's"
+
+
+def test_a_split_changed_since_stays(tmp_path: Path) -> None:
+    write(tmp_path, row(0))
+    (tmp_path / "validation.parquet").write_bytes(b"changed by hand")
+    write_dataset(tmp_path, {"train": [row(1)]}, RLLA_EXTRA_INFO, {})
+    assert (tmp_path / "validation.parquet").read_bytes() == b"changed by hand"
+
+
 BAD_ROWS = [row(1, content=5), row(1, content="\ud800"), {**row(1), "prompt": "text"}]
 
 

@@ -153,3 +153,12 @@ def test_spans_of_all_lengths() -> None:
     assert turns.rewards.tolist() == [[1, 2], [0, 0], [3, 0], [0, 0]]
     assert turns.are_told
     assert not batch_turns([], [2]).are_told
+
+
+def test_more_scores_than_turns_are_refused() -> None:
+    rows = [
+        {"turn_scores": [1.0, 2.0], "turn_spans": [[0, 2]]},
+        {"turn_scores": [1.0, 2.0], "turn_spans": [[0, 1], [1, 2]]},
+    ]
+    with pytest.raises(ValueError, match="2 turn_scores for 1 turn_spans"):
+        batch_turns(rows, [2, 2])
