@@ -80,7 +80,9 @@ def read_run(arm: str, seed: int, declared: Mapping[str, Any], output: Path) -> 
         "seed": seed,
         "declaration": digest(),
         "versions": {name: version(name) for name in ("verl", "vllm", "torch", "transformers")},
-        "seconds": json.loads((output / "summary.json").read_bytes())["seconds"],
+        "seconds": round(
+            sum(step["timing_s/step"] + step.get("timing_s/testing", 0.0) for step in steps)
+        ),
         "steps": [
             {
                 "step": record["step"],

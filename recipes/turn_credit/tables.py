@@ -31,6 +31,8 @@ from rest_verl.viewing.palette import LIGHT
 PAGE, PICTURE = HERE / "README.md", "curves.png"
 BLOCK = re.compile(r"(<!-- tables -->\n).*?(<!-- end -->)", re.DOTALL)
 
+SURE = 0.001
+
 Cell = Mapping[str, Any]
 Cells = dict[str, dict[int, Cell]]
 """Arm -> seed -> record."""
@@ -74,10 +76,21 @@ def area(cell: Cell) -> float:
     return float(np.trapezoid(shares, steps) / (steps[-1] - steps[0]))
 
 
-def rise_p(cell: Cell) -> float:
-    """Welch's test over held-out conversations, before against after."""
-    first, last = cell["evaluations"][0]["right"], cell["evaluations"][-1]["right"]
-    return float(stats.ttest_ind(last, first, equal_var=False).pvalue)
+def rise_p(cell: Cell, evaluation: int = -1) -> float:
+    """Welch's test over held-out conversations, before the first step against an evaluation."""
+    first, later = (cell["evaluations"][which]["right"] for which in (0, evaluation))
+    return float(stats.ttest_ind(later, first, equal_var=False).pvalue)
+
+
+def first_sure_step(cell: Cell) -> int | None:
+    """The first evaluation that is better than before by p < 0.001, as are all later ones."""
+    first = None
+    for number in reversed(range(1, len(cell["evaluations"]))):
+        better = curve(cell)[number] > curve(cell)[0]
+        if not (better and rise_p(cell, number) < SURE):
+            break
+        first = cell["evaluations"][number]["step"]
+    return first
 
 
 def report(declared: Mapping[str, Any], cells: Cells) -> str:
@@ -91,13 +104,15 @@ def report(declared: Mapping[str, Any], cells: Cells) -> str:
             *(f"{100 * share:.1f}" for share in curve(cell)[[0, -1]]),
             f"{100 * rise(cell):+.1f}",
             _p(rise_p(cell)),
+            f"{first_sure_step(cell) or '–'}",
             f"{100 * area(cell):+.1f}",
             f"{cell['seconds'] / 60:.0f}",
         ]
         for arm, of_arm in cells.items()
         for seed, cell in of_arm.items()
     ]
-    head = ["run", "before, %", "after, %", "rise, points", "p", "area, points", "minutes"]
+    head = ["run", "before, %", "after, %", "rise, points", "p", f"p < {SURE} from step"]
+    head += ["area, points", "minutes"]
     parts.append(markdown_table(head, rows))
     measures = {"rise": rise, "area": area}
     rows = []
@@ -155,7 +170,7 @@ def _points(estimate: Estimate) -> str:
 
 
 def _p(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return f"< {SURE}" if p < SURE else f"{p:.3f}"
 
 
 def main() -> int:

@@ -58,6 +58,40 @@ def test_rise_and_area_by_hand() -> None:
     assert tables.rise_p(made) < 0.001
 
 
+@pytest.mark.parametrize(
+    ("shares", "step"),
+    [
+        ((0.2, 0.4, 0.5), 2),
+        ((0.2, 0.21, 0.5), 4),
+        ((0.2, 0.5, 0.21), None),  # not any more
+        ((0.5, 0.5, 0.2), None),  # sure, but worse
+        ((0.5, 0.2, 0.8), 4),
+    ],
+)
+def test_the_step_from_which_a_rise_is_more_than_noise(
+    shares: tuple[float, ...], step: int | None
+) -> None:
+    assert tables.first_sure_step(cell(*shares)) == step
+
+
+def test_a_runs_minutes_are_those_of_all_its_starts(tmp_path: Path) -> None:
+    logged = {"reward/total/mean": 1, "reward/official/mean": 0.5, "response_length/mean": 9}
+    for name, step, timing in (
+        ("verl_metrics_earlier.jsonl", 1, {"timing_s/step": 100}),
+        ("verl_metrics.jsonl", 2, {"timing_s/step": 200, "timing_s/testing": 33.2}),
+    ):
+        line = {"step": step, "data": {**logged, **timing}}
+        (tmp_path / name).write_text(json.dumps(line) + "\n")
+    (tmp_path / "validation").mkdir()
+    for step in (0, 2):
+        row = json.dumps({"uid": "a_0_0", "official": 1.0})
+        (tmp_path / "validation" / f"{step}.jsonl").write_text(row + "\n")
+    declared = {**DECLARED, "steps": 2}
+    record = run.read_run("rest_turn", 0, declared, tmp_path)
+    assert record["seconds"] == 333
+    assert [seen["right"] for seen in record["evaluations"]] == [[1.0], [1.0]]
+
+
 def test_the_page_shows_each_run_and_the_paired_difference(tmp_path: Path) -> None:
     made = {
         ("rest_turn", 0): cell(0.2, 0.4, 0.5),
@@ -68,7 +102,7 @@ def test_the_page_shows_each_run_and_the_paired_difference(tmp_path: Path) -> No
     cells = tables.read_cells(DECLARED, write(tmp_path, made))
     text = tables.report(DECLARED, cells)
     assert "4 of 4 declared runs" in text
-    assert "| `rest_turn`, seed 0 | 20.0 | 50.0 | +30.0 | < 0.001 | +17.5 | 10 |" in text
+    assert "| `rest_turn`, seed 0 | 20.0 | 50.0 | +30.0 | < 0.001 | 2 | +17.5 | 10 |" in text
     # Differences of 10 and 30 points: two pairs, so no sign pattern is further out but one in two.
     assert "| `rest_turn` minus `one_number`, 2 pairs | +20.0 (+10.0 to +30.0) |" in text
     assert "| 0.500 |\n" in text
