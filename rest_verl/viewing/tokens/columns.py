@@ -12,8 +12,8 @@ from rest_verl.algorithm.advantage import rest_advantage
 from rest_verl.algorithm.weighting import ReSTConfig
 from rest_verl.viewing.tokens.rollout import Rollout
 
-EntropyOf = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""(prompt ids, response ids) -> entropy (nats) at each response token."""
+EntropyOf = Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], Sequence[np.ndarray]]
+"""(prompts' ids, responses' ids) -> entropies (nats) at the tokens of each response."""
 
 
 def entropies_of(
@@ -29,9 +29,7 @@ def entropies_of(
         return [row.astype(np.float32) for row in dumped], "dump"
     if not config.needs_entropy or entropy_of is None:
         return None, "none"
-    return [entropy_of(*row).astype(np.float32) for row in zip(prompt_ids, ids, strict=True)], (
-        "model"
-    )
+    return [row.astype(np.float32) for row in entropy_of(prompt_ids, ids)], "model"
 
 
 def advantages_of(

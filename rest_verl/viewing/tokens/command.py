@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def add_view(commands: Any) -> None:
 def view_tokens(arguments: argparse.Namespace) -> int:
     """Reads, weighs and shows."""
     from rest_verl.integration.message_reader import generation_end_ids
-    from rest_verl.viewing.tokens.entropy import EntropyModel, load_tokenizer
+    from rest_verl.viewing.tokens.entropy import load_tokenizer, model_entropies
     from rest_verl.viewing.tokens.of_run import choose
     from rest_verl.viewing.tokens.view import build_view
 
@@ -103,7 +104,7 @@ def view_tokens(arguments: argparse.Namespace) -> int:
         rollouts,
         tokenizer,
         shown.config,
-        entropy_of=EntropyModel(model, num_rows=len(rollouts)),
+        entropy_of=partial(model_entropies, model),
         progress=shown.progress,
         as_trained=shown.as_trained,
         total_steps=shown.total_steps,

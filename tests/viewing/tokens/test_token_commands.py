@@ -23,9 +23,10 @@ from token_samples import (
 
 from rest_verl.viewing.tokens.command import add_view
 from rest_verl.viewing.tokens.entropy import (
+    batches_by_length,
     load_model,
     load_tokenizer,
-    response_entropy,
+    response_entropies,
 )
 from rest_verl.viewing.tokens.terminal import print_view
 
@@ -67,7 +68,7 @@ def test_a_page_of_a_dump(model: Path, dump: Path, tmp_path: Path) -> None:
         for text in ("Weather?", GOOD)
     )
     entropy = unpacked(data["entropy"], "<f4")[: len(ids)]
-    assert entropy == pytest.approx(response_entropy(loaded, prompt, ids))
+    assert entropy == pytest.approx(response_entropies(loaded, [prompt], [ids])[0])
 
 
 def test_the_terminal_alone(
@@ -102,7 +103,36 @@ def test_entropy_is_that_of_the_models_prediction(model: Path) -> None:
     with torch.no_grad():
         log_p = loaded(torch.tensor([[3, 4, 5, 6, 7]])).logits[0].log_softmax(-1)
     expected = -(log_p.exp() * log_p).sum(-1)[1:4]  # after the 4, the 5 and the 6
-    assert response_entropy(loaded, prompt, ids) == pytest.approx(expected.numpy(), rel=1e-5)
+    (found,) = response_entropies(loaded, [prompt], [ids])
+    assert found == pytest.approx(expected.numpy(), rel=1e-5)
+
+
+def test_a_rows_entropies_do_not_hang_on_its_batch(model: Path) -> None:
+    loaded = load_model(str(model))
+    prompts = [np.arange(3, 3 + length) for length in (1, 9, 4)]
+    rows = [np.arange(20, 20 + length) for length in (5, 2, 0)]
+    together = response_entropies(loaded, prompts, rows)
+    for prompt, row, found in zip(prompts, rows, together, strict=True):
+        assert found.shape == row.shape
+        (alone,) = response_entropies(loaded, [prompt], [row])
+        assert found == pytest.approx(alone, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("max_tokens", "batches"),
+    [
+        (0, [[1], [3], [0], [2]]),
+        (18, [[1, 3], [0, 2]]),
+        (17, [[1], [3, 0], [2]]),
+        (99, [[1, 3, 0, 2]]),
+    ],
+)
+def test_batches_hold_rows_of_like_length(max_tokens: int, batches: list[list[int]]) -> None:
+    assert list(batches_by_length([4, 9, 1, 8], max_tokens)) == batches
+
+
+def test_no_rows_are_no_batch() -> None:
+    assert list(batches_by_length([], 9)) == []
 
 
 @pytest.mark.parametrize(
@@ -115,7 +145,7 @@ def test_entropy_is_that_of_the_models_prediction(model: Path) -> None:
 )
 def test_what_does_not_fit_the_model_is_refused(ids: list[int], message: str, model: Path) -> None:
     with pytest.raises(ValueError, match=message):
-        response_entropy(load_model(str(model)), np.array([3]), np.array(ids))
+        response_entropies(load_model(str(model)), [np.array([3])], [np.array(ids)])
 
 
 def test_bad_arguments_are_named(model: Path, dump: Path, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """What a token view holds: the labels and weights of training, and text that is safe to show."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -178,7 +180,7 @@ def test_a_dumps_own_columns_come_first() -> None:
 
 
 def test_a_preset_without_entropy_asks_no_model() -> None:
-    def refuse(*_: np.ndarray) -> np.ndarray:
+    def refuse(*_: Sequence[np.ndarray]) -> list[np.ndarray]:
         raise AssertionError("asked the model")
 
     view = build_view(SAMPLES, TOKENIZER, ReSTConfig.preset("official"), entropy_of=refuse)
@@ -197,8 +199,10 @@ def test_a_preset_without_entropy_asks_no_model() -> None:
 def test_what_the_model_reads_before_the_response(row: Rollout, expected: list[int]) -> None:
     seen = []
 
-    def record(prompt_ids: np.ndarray, token_ids: np.ndarray) -> np.ndarray:
-        seen.append(prompt_ids.tolist())
+    def record(
+        prompt_ids: Sequence[np.ndarray], token_ids: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        seen.extend(row.tolist() for row in prompt_ids)
         return entropy_of(prompt_ids, token_ids)
 
     build_view([row], TOKENIZER, PAPER, entropy_of=record)

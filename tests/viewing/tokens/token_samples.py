@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,9 @@ HOSTILE = (
 TOKENIZER = byte_level()
 
 
-def entropy_of(prompt_ids: np.ndarray, token_ids: np.ndarray) -> np.ndarray:
+def entropy_of(_: Sequence[np.ndarray], token_ids: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Stands in for a model: entropies that depend on the ids."""
-    return (0.1 + token_ids % 7 / 4).astype(np.float32)
+    return [(0.1 + row % 7 / 4).astype(np.float32) for row in token_ids]
 
 
 def rollout(text: str, name: str = "a_0_0", **about: Any) -> Rollout:
