@@ -82,6 +82,7 @@ def one_batch(tokenizer):
     mask = torch.arange(int(lengths.max())) < lengths[:, None]
     ids = torch.tensor(padded * 2)
     mask = mask.repeat(2, 1)
+    mask[0, 1] = False  # a token that does not train, as an observation's
     prompts = [tokenizer.encode("Call f.")] * 2 + [tokenizer.encode("Do it with f, now!")] * 2
     advantages = torch.tensor([1.0, -1.0, 0.5, -0.5])[:, None] * mask
     old = torch.full(mask.shape, -3.0)
