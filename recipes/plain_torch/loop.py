@@ -173,7 +173,8 @@ class Loop:
         """Adds the gradient of the mean over these responses, a few at a time."""
         size = self.settings.micro_rows
         num_responses = mask_BT.any(-1).sum()  # what the loss is a mean over
-        end_BT = mask_BT * torch.arange(1, mask_BT.shape[1] + 1, device=mask_BT.device)  # or 0
+        # Where each token that trains ends, else 0: a mask may have holes.
+        end_BT = mask_BT * torch.arange(1, mask_BT.shape[1] + 1, device=mask_BT.device)
         for start in range(0, len(prompts), size):
             rows = slice(start, start + size)
             part = (rows, slice(int(end_BT[rows].max())))  # no padding beyond the longest of these
